@@ -1,0 +1,34 @@
+"""The three loops that touch every byte: checksum, copy, copy-and-checksum.
+
+One interface, several editions; the fastest that this interpreter can load is chosen once, here.
+
+checksum(buf, offset, n, acc) -> int
+    Internet checksum arithmetic (RFC 1071): the ones-complement sum of n bytes of buf from
+    offset, taken as big-endian halfwords (a last odd byte is the high half of one), plus acc,
+    folded to 16 bits and not complemented. acc is 0 to 2^30 - 1.
+
+copy(dst, src, block) -> int
+    Copies block[2] bytes from src[block[1]:] to dst[block[0]:]. Returns 0. The areas may overlap
+    where dst lies before src.
+
+copy_sum(dst, src, block) -> int
+    The same, and returns what checksum() would say of the bytes copied with acc = block[3].
+
+block is an array('I') whose first four words are used so: inline assembly takes at most four
+arguments, and callers have such an array open anyway. Nothing is checked: callers pass ranges that
+lie inside the buffers.
+"""
+
+try:
+    from .thumb import checksum, copy, copy_sum
+
+    EDITION = "thumb"
+except (ImportError, SyntaxError, AttributeError):
+    try:
+        from .viper import checksum, copy, copy_sum
+
+        EDITION = "viper"
+    except (ImportError, SyntaxError, AttributeError):
+        from .plain import checksum, copy, copy_sum
+
+        EDITION = "plain"
