@@ -1,0 +1,92 @@
+"""Debian and Ubuntu packages that the tests use: which are missing, and how to get them.
+
+As root on such a system they are installed, after saying so. Elsewhere nothing is changed.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+
+from tools.common import Missing, main, run, say
+
+# Package, and what it is for. Some exist only on x86-64 hosts.
+PACKAGES = {
+    "iproute2": "looking at network devices",
+    "iputils-ping": "ping",
+    "socat": "TCP and UDP clients other than Python's",
+    "netcat-openbsd": "TCP and UDP clients other than Python's",
+    "tcpdump": "captures",
+    "tshark": "judging captures",
+    "ethtool": "offload settings",
+    "gcc": "building MicroPython",
+    "make": "building MicroPython",
+    "pkg-config": "building MicroPython",
+    "xz-utils": "unpacking MicroPython's source",
+    "libffi-dev": "building MicroPython with ffi",
+    "gcc-multilib": "building MicroPython for 32 bits",
+    "qemu-system-arm": "the emulated Cortex-M3",
+    "gcc-arm-none-eabi": "building firmware",
+    "libnewlib-arm-none-eabi": "building firmware",
+}
+_X86_ONLY = ("gcc-multilib",)
+
+
+def is_debian():
+    return shutil.which("apt-get") is not None and shutil.which("dpkg-query") is not None
+
+
+def missing(names=None):
+    """The packages of `names` (all of PACKAGES) that are not installed. Empty off Debian."""
+    if not is_debian():
+        return []
+    if names is None:
+        names = [n for n in PACKAGES if platform.machine() == "x86_64" or n not in _X86_ONLY]
+    query = ["dpkg-query", "--show", "--showformat", "${Package} ${Status}\n", *names]
+    lines = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
+    installed = {line.split()[0] for line in lines if line.endswith(" installed")}
+    return [name for name in names if name not in installed]
+
+
+def install(names, purpose):
+    """Installs the packages, or raises Missing with the command that would."""
+    command = f"apt-get install {' '.join(names)}"
+    if not is_debian():
+        raise Missing(f"{purpose} is missing: install what your system calls {' '.join(names)}.")
+    if os.geteuid():
+        raise Missing(f"{purpose} is missing: 'sudo {command}' brings it.")
+    say(f"{purpose} is missing; installing: {' '.join(names)}")
+    env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    apt = ["apt-get", "--quiet", "--yes"]
+    # One repository that is out of reach must not stop the others: the install decides.
+    subprocess.run([*apt, "update"], env=env, stdin=subprocess.DEVNULL, capture_output=True)
+    run(*apt, "install", "--no-install-recommends", *names, env=env)
+
+
+def ensure(strict=False):
+    """Installs what is missing where that is possible; otherwise says what, or fails if strict."""
+    names = missing()
+    if not names:
+        return
+    try:
+        install(names, "a part of what the tests use")
+    except Missing as problem:
+        if strict:
+            raise
+        say(f"{problem} Some tests will be skipped.")
+
+
+def _main():
+    if not is_debian():
+        raise Missing(
+            "this is not Debian or Ubuntu; install what your system calls: " + ", ".join(PACKAGES)
+        )
+    names = missing()
+    if names:
+        install(names, "a part of what the tests use")
+    else:
+        say("every package is installed")
+
+
+if __name__ == "__main__":
+    main(_main)

@@ -1,0 +1,53 @@
+"""Makes build/venv with the packages that tools/requirements.txt pins, once per change of it."""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+
+from tools import deps
+from tools.common import BUILD, ROOT, Missing, main, run, say
+
+VENV = BUILD / "venv"
+PYTHON = VENV / "bin" / "python"
+_REQUIREMENTS = ROOT / "tools" / "requirements.txt"
+_STAMP = VENV / "smolmpy-stamp"
+
+
+def _key():
+    text = f"{sys.version}\n{ROOT}\n".encode() + _REQUIREMENTS.read_bytes()
+    return hashlib.sha256(text).hexdigest()
+
+
+def ensure():
+    """Returns the Python of build/venv, after making it if it is not there or out of date."""
+    if sys.version_info < (3, 10):
+        raise Missing(f"Python 3.10 or newer is needed; {sys.executable} is {sys.version}.")
+    key = _key()
+    if _STAMP.exists() and _STAMP.read_text() == key:
+        return PYTHON
+    if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
+        deps.install(["python3-venv"], "Python's venv module")
+    say(f"making {VENV.relative_to(ROOT)} with the packages of tools/requirements.txt")
+    shutil.rmtree(VENV, ignore_errors=True)
+    run(sys.executable, "-m", "venv", VENV)
+    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    run(*pip, "--requirement", _REQUIREMENTS)
+    _STAMP.write_text(key)
+    return PYTHON
+
+
+def reenter(module, *args):
+    """Replaces this process by `module` run with build/venv's Python."""
+    python = ensure()
+    os.execv(python, [str(python), "-m", module, *args])
+
+
+def inside():
+    """True where build/venv's Python is the one that runs."""
+    return sys.prefix == str(VENV)
+
+
+if __name__ == "__main__":
+    main(lambda: print(ensure()))
