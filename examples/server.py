@@ -1,0 +1,75 @@
+"""A host that answers: ping, UDP and TCP, at 192.168.69.1.
+
+UDP port 6969 answers `yo dawg` to any datagram. TCP port 6969 sends back what it receives, each
+piece reversed. The buffers are 64 bytes long, so a peer meets their limits at once. Once it runs
+it allocates nothing.
+"""
+
+import smolmpy_board as board
+
+from smolmpy import Interface, TCPSocket, UDPSocket
+
+PORT = 6969
+SIZE = 64
+ANSWER = b"yo dawg"
+
+
+class Server:
+    def __init__(self, device):
+        self.iface = Interface(device, "02-00-00-00-00-01")
+        self.iface.add_address("192.168.69.1/24")
+        self.udp = self.iface.add(UDPSocket(SIZE, SIZE))
+        self.udp.bind(PORT)
+        self.tcp = self.iface.add(TCPSocket(SIZE, SIZE))
+        self.piece = bytearray(SIZE)
+
+    def step(self, now):
+        """Does what there is to do at `now`; returns how long to wait, in ms (-1: no limit)."""
+        self.iface.poll(now)
+        self.answer_datagrams()
+        self.reverse_stream()
+        return self.iface.poll_delay(now)
+
+    def answer_datagrams(self):
+        udp = self.udp
+        while udp.recv_into(self.piece) >= 0:
+            udp.send_to(ANSWER, udp.remote_addr, udp.remote_port)
+
+    def reverse_stream(self):
+        tcp = self.tcp
+        if tcp.state == TCPSocket.CLOSED:
+            tcp.listen(PORT)
+        # What is taken has to fit into the send buffer, where the last answers may still be.
+        room = SIZE - tcp.send_queue
+        while room:
+            n = tcp.recv_into(self.piece, room)
+            if n <= 0:
+                if n == 0:
+                    tcp.close()
+                return
+            reverse(self.piece, n)
+            tcp.send(self.piece, n)
+            room -= n
+
+
+def reverse(buf, n):
+    i = 0
+    n -= 1
+    while i < n:
+        byte = buf[i]
+        buf[i] = buf[n]
+        buf[n] = byte
+        i += 1
+        n -= 1
+
+
+def main():
+    device = board.device()
+    server = Server(device)
+    print("192.168.69.1 answers ping, UDP port 6969 and TCP port 6969")
+    while True:
+        board.wait(device, server.step(board.ticks_ms()))
+
+
+if __name__ == "__main__":
+    main()
