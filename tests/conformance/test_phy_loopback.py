@@ -1,0 +1,80 @@
+"""The loopback device: order, room, lengths, and no allocation."""
+
+from micropython import heap_lock, heap_unlock
+
+from smolmpy.phy.loopback import LoopbackDevice
+
+
+def _frame(n, seed):
+    return bytearray([(seed * 7 + i) & 255 for i in range(n)])
+
+
+def test_order_and_content():
+    d = LoopbackDevice(frames=3)
+    buf = bytearray(1514)
+    assert d.receive(buf) == 0
+    # More rounds than slots, so that every slot is used at every place of the ring.
+    for turn in range(7):
+        sizes = (60 + turn, 1514, 61)
+        for k in range(3):
+            assert d.transmit(_frame(sizes[k], turn + k), sizes[k]) == 0
+        assert d.transmit(_frame(60, 9), 60) == -11
+        for k in range(3):
+            n = d.receive(buf)
+            assert n == sizes[k]
+            assert buf[:n] == _frame(n, turn + k), (turn, k)
+        assert d.receive(buf) == 0
+
+
+def test_sent_buffer_is_free_at_once():
+    d = LoopbackDevice(frames=2)
+    frame = _frame(100, 1)
+    d.transmit(frame, 64)
+    for i in range(100):
+        frame[i] = 0
+    buf = bytearray(128)
+    assert d.receive(buf) == 64
+    assert buf[:64] == _frame(64, 1)
+    assert buf[64:] == bytes(64), "no more than the frame may be written"
+
+
+def test_too_long():
+    d = LoopbackDevice(frames=2, mtu=500)
+    assert d.transmit(bytearray(515), 515) == -90
+    assert d.transmit(bytearray(514), 514) == 0
+    assert d.transmit(_frame(60, 3), 60) == 0
+    short = bytearray(513)
+    assert d.receive(short) == -90
+    assert d.receive(short) == 60, "the long frame is dropped, the next one is not"
+    assert short[:60] == _frame(60, 3)
+
+
+def test_bad_argument():
+    try:
+        LoopbackDevice(frames=0)
+    except ValueError as e:
+        assert "frames" in str(e)
+    else:
+        raise AssertionError("no ValueError")
+
+
+def test_allocates_nothing():
+    d = LoopbackDevice(frames=2)
+    frame = memoryview(bytearray(1516))[2:]
+    buf = memoryview(bytearray(1516))[2:]
+    _exchange(d, frame, buf)
+    heap_lock()
+    try:
+        for _ in range(20):
+            _exchange(d, frame, buf)
+    finally:
+        heap_unlock()
+
+
+def _exchange(d, frame, buf):
+    assert d.transmit(frame, 1514) == 0
+    assert d.transmit(frame, 60) == 0
+    assert d.transmit(frame, 60) == -11
+    assert d.receive(buf) == 1514
+    assert d.receive(buf) == 60
+    assert d.receive(buf) == 0
