@@ -2,7 +2,7 @@
 
 from micropython import heap_lock, heap_unlock
 
-from smolmpy.phy.loopback import LoopbackDevice
+from smolmpy.phy.loopback import LoopbackDevice, cable
 
 
 def _frame(n, seed):
@@ -49,6 +49,20 @@ def test_too_long():
     assert short[:60] == _frame(60, 3)
 
 
+def test_cable():
+    a, b = cable(frames=2, mtu=300)
+    buf = bytearray(314)
+    assert a.mtu == b.mtu == 300 and a.link() and b.link()
+    assert a.transmit(_frame(60, 1), 60) == 0
+    assert a.transmit(_frame(61, 2), 61) == 0
+    assert a.transmit(_frame(62, 3), 62) == -11
+    assert b.transmit(_frame(63, 4), 63) == 0
+    assert a.receive(buf) == 63 and buf[:63] == _frame(63, 4)
+    assert a.receive(buf) == 0
+    assert b.receive(buf) == 60 and buf[:60] == _frame(60, 1)
+    assert b.receive(buf) == 61 and buf[:61] == _frame(61, 2)
+
+
 def test_bad_argument():
     try:
         LoopbackDevice(frames=0)
@@ -63,10 +77,13 @@ def test_allocates_nothing():
     frame = memoryview(bytearray(1516))[2:]
     buf = memoryview(bytearray(1516))[2:]
     _exchange(d, frame, buf)
+    a, b = cable()
     heap_lock()
     try:
         for _ in range(20):
             _exchange(d, frame, buf)
+            a.transmit(frame, 1514)
+            b.receive(buf)
     finally:
         heap_unlock()
 

@@ -1,0 +1,125 @@
+"""`poll` and `poll_delay`: what is due when, and that sleeping so long loses nothing."""
+
+from harness import *
+from smolmpy import UDPSocket
+
+
+def test_nothing_to_do():
+    h = Host()
+    assert h.iface.poll_delay(h.now) == -1
+    s = h.add(TCPSocket(64, 64))
+    assert h.iface.poll_delay(h.now) == -1
+    s.listen(80)
+    assert h.iface.poll_delay(h.now) == -1
+
+
+def test_poll_counts_frames():
+    h = Host()
+    assert h.iface.poll(h.now) == 0
+    h.device.queue.append(echo())
+    assert h.iface.poll(h.now) == 2
+    assert h.iface.poll(h.now) == 0
+
+
+def test_connect_is_due_at_once():
+    h = Host()
+    s = h.add(TCPSocket(64, 64))
+    s.connect(PEER, 80)
+    assert h.iface.poll_delay(h.now) == 0
+    h.run()
+    assert 0 < h.iface.poll_delay(h.now) <= 1000
+
+
+def test_send_and_close_are_due_at_once():
+    h, p, s = established()
+    assert h.iface.poll_delay(h.now) == -1
+    s.send(b"x")
+    assert h.iface.poll_delay(h.now) == 0
+    h.run()
+    assert 0 < h.iface.poll_delay(h.now) <= 3000
+    p.expect("A")
+    p.send("A", 1, 2)
+    assert h.iface.poll_delay(h.now) == -1
+    s.close()
+    assert h.iface.poll_delay(h.now) == 0
+
+
+def test_abort_is_due_at_once():
+    h, p, s = established()
+    s.abort()
+    assert h.iface.poll_delay(h.now) == 0
+    assert "R" in p.expect().flags
+    assert h.iface.poll_delay(h.now) == -1
+
+
+def test_window_update_is_due_at_once():
+    h, p, s = established(rx=64, ack_delay=0)
+    p.send("A", 1, 1, bytes(64))
+    p.expect("A", 1, 65, win=0)
+    assert h.iface.poll_delay(h.now) == -1
+    recv(s)
+    assert h.iface.poll_delay(h.now) == 0
+    p.expect("A", 1, 65, win=64)
+
+
+def test_time_wait():
+    h, p, s = established()
+    p.send("FA", 1, 1)
+    s.close()
+    h.advance(20)
+    h.clear()
+    p.send("A", 2, 2)
+    assert h.iface.poll_delay(h.now) == -1
+
+
+def test_delay_is_the_earliest_timer():
+    h, p, s = established(ack_delay=200)
+    t = h.add(TCPSocket(64, 64))
+    t.connect(PEER, 81)
+    h.run()
+    d = h.iface.poll_delay(h.now)
+    assert 900 <= d <= 1000, d
+    p.send("A", 1, 1, b"x")
+    d = h.iface.poll_delay(h.now)
+    assert 0 < d <= 200, d
+
+
+def test_delay_shrinks_as_time_passes():
+    h, p, s = established()
+    s.send(b"x")
+    h.run()
+    d = h.iface.poll_delay(h.now)
+    h.t += 100
+    assert h.iface.poll_delay(h.now) == d - 100
+    h.t += d - 100
+    assert h.iface.poll_delay(h.now) == 0
+    h.t += 5000
+    assert h.iface.poll_delay(h.now) == 0
+
+
+def test_waiting_for_a_neighbor():
+    h = Host(neighbor=False)
+    s = h.add(UDPSocket(64, 64))
+    s.send_to(b"x", PEER, 9)
+    h.run()
+    d = h.iface.poll_delay(h.now)
+    assert 0 < d <= 1000, d
+
+
+def test_polling_too_often_changes_nothing():
+    a = run_conversation(1)
+    b = run_conversation(0)
+    assert a == b, (a, b)
+
+
+def run_conversation(step):
+    """The frames of a short conversation, polled each `step` ms or as poll_delay says."""
+    h, p, s = established(tx=64)
+    s.send(b"hello")
+    for _ in range(4000 if step else 1):
+        if step:
+            h.t += 1
+            h.iface.poll(h.now)
+        else:
+            h.advance(4000)
+    return [(Packet(f).flags, Packet(f).data, at) for at, f in h.device.sent]
