@@ -1,4 +1,4 @@
-"""A device whose cable ends in itself: what is sent is received."""
+"""Devices without a medium: one whose cable ends in itself, and two with a cable between them."""
 
 from array import array
 
@@ -62,3 +62,18 @@ class LoopbackDevice:
 
     def link(self):
         return True
+
+
+def cable(frames=8, mtu=1500):
+    """Two devices: what one sends, the other receives. Each way holds `frames` frames."""
+    a = LoopbackDevice(frames, mtu)
+    b = LoopbackDevice(frames, mtu)
+    return _End(a, b), _End(b, a)
+
+
+class _End:
+    def __init__(self, out, back):
+        self.mtu = out.mtu
+        self.transmit = out.transmit
+        self.receive = back.receive
+        self.link = out.link
