@@ -6,7 +6,6 @@ it allocates nothing.
 """
 
 import smolmpy_board as board
-
 from smolmpy import Interface, TCPSocket, UDPSocket
 
 PORT = 6969

@@ -28,9 +28,7 @@ def ping(address, size=56, sequence=1, timeout=2.0):
     identifier = os.getpid() & 0xFFFF
     payload = bytes((index * 7 + sequence) & 0xFF for index in range(size))
     head = struct.pack("!BBHHH", _ECHO_REQUEST, 0, 0, identifier, sequence)
-    head = struct.pack(
-        "!BBHHH", _ECHO_REQUEST, 0, checksum(head + payload), identifier, sequence
-    )
+    head = struct.pack("!BBHHH", _ECHO_REQUEST, 0, checksum(head + payload), identifier, sequence)
     expected = (_ECHO_REPLY, 0, identifier, sequence)
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
         start = time.monotonic()

@@ -14,15 +14,15 @@ PORT = 6969
 SERVER = ROOT / "examples" / "server.py"
 
 
-def command(interpreter, script, tap, direct=None, **paths):
+def command(interpreter, script, tap, folders=(), edition=None):
     """The command line and the environment that run `script` on a tap.
 
-    With `direct` (by default where the interpreter has ffi) it opens the tap by itself; otherwise
-    the launcher does.
+    Where the interpreter has ffi it opens the tap by itself; otherwise the launcher does.
+    `folders` are more places to import from.
     """
-    env = interpreter.environment(**paths)
+    env = interpreter.environment(*folders, edition=edition)
     argv = [str(interpreter.path), str(script)]
-    if interpreter.ffi if direct is None else direct:
+    if interpreter.ffi:
         env["SMOLMPY_DEVICE"] = f"tap:{tap}"
     else:
         argv = [sys.executable, "-m", "tools.launcher", tap, *argv]

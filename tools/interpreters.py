@@ -39,7 +39,7 @@ class Interpreter:
         self.bits = int(bits)
 
     def __str__(self):
-        return f"MicroPython {self.version}, {self.bits} bits, {'viper' if self.viper else 'bytecode'}"
+        return f"MicroPython {self.version}, {self.bits} bits"
 
     def edition(self):
         """The folder that holds the edition of smolmpy for this interpreter."""

@@ -60,7 +60,9 @@ def _converse():
     assert answer == b"ypmloms", f"TCP: the reverse of 'smolmpy' expected, {answer} received"
     data = exchange.pattern(_STREAM_BYTES)
     exchange.assert_reversed(data, exchange.tcp(ADDRESS, PORT, data))
-    print(f"\n{_STREAM_BYTES} bytes over TCP came back reversed piece by piece, none of them wrong")
+    print(
+        f"\n{_STREAM_BYTES} bytes over TCP came back reversed piece by piece, none of them wrong"
+    )
 
 
 def _main():

