@@ -1,0 +1,153 @@
+"""ARP for IPv4 over Ethernet (RFC 826), wary of addresses claimed twice (RFC 5227)."""
+
+import micropython
+from micropython import const
+
+from .ethernet import transmit
+from .neighbor import learn
+
+_SRC = const(7)
+_MAC_HI = const(12)
+_MAC_LO = const(13)
+_PEER_HI = const(14)
+_PEER_LO = const(15)
+_ADDRESSES = const(24)
+_ADDRESS_TABLE = const(128)
+_ADDRESS_WORDS = const(2)
+
+_C_ARP_RX = const(44)
+_C_ARP_MALFORMED = const(45)
+_C_ARP_CONFLICT = const(46)
+_C_ARP_REQUESTS_TX = const(47)
+_C_ARP_REPLIES_TX = const(48)
+
+# Offsets from the start of the frame.
+_OPERATION = const(20)
+_SENDER_MAC = const(22)
+_SENDER = const(28)
+_TARGET_MAC = const(32)
+_TARGET = const(38)
+_LENGTH = const(42)
+
+_REQUEST = const(1)
+_REPLY = const(2)
+
+
+@micropython.viper
+def ingress(iface, state, frame, n: int):
+    """Learns from the ARP packet in the frame, and answers it in place."""
+    st = ptr32(state)
+    f = ptr8(frame)
+    st[_C_ARP_RX] += 1
+    operation = (f[_OPERATION] << 8) | f[_OPERATION + 1]
+    if (
+        n < _LENGTH
+        or f[14] != 0
+        or f[15] != 1  # Ethernet
+        or f[16] != 8
+        or f[17] != 0  # IPv4
+        or f[18] != 6
+        or f[19] != 4
+        or (operation != _REQUEST and operation != _REPLY)
+        or f[_SENDER_MAC] & 1
+    ):
+        st[_C_ARP_MALFORMED] += 1
+        return
+    hi = (f[22] << 8) | f[23]
+    lo = (f[24] << 24) | (f[25] << 16) | (f[26] << 8) | f[27]
+    sender = (f[28] << 24) | (f[29] << 16) | (f[30] << 8) | f[31]
+    target = (f[38] << 24) | (f[39] << 16) | (f[40] << 8) | f[41]
+    ours = 0
+    on_link = 0
+    at = _ADDRESS_TABLE
+    end = at + st[_ADDRESSES] * _ADDRESS_WORDS
+    while at < end:
+        addr = st[at]
+        if addr == sender:
+            if hi == st[_MAC_HI] and lo == st[_MAC_LO]:
+                return  # our own, come back
+            st[_C_ARP_CONFLICT] += 1
+            return
+        if addr == target:
+            ours = 1
+        if not (addr ^ sender) & st[at + 1]:
+            on_link = 1
+        at += _ADDRESS_WORDS
+    # A probe has no sender address yet (RFC 5227 section 1.1): answered, not learned.
+    if sender:
+        if (hi | lo) == 0 or f[_SENDER] == 127 or f[_SENDER] >= 224 or not on_link:
+            st[_C_ARP_MALFORMED] += 1
+            return
+        st[_SRC] = sender
+        st[_PEER_HI] = hi
+        st[_PEER_LO] = lo
+        learn(state, _SRC, 1 if ours and operation == _REQUEST else 0)
+    if not ours or operation != _REQUEST:
+        return
+    i = 0
+    while i < 10:
+        f[_TARGET_MAC + i] = f[_SENDER_MAC + i]
+        i += 1
+    st[_PEER_HI] = hi
+    st[_PEER_LO] = lo
+    _claim(state, frame, _REPLY)
+    f[28] = (target >> 24) & 255
+    f[29] = (target >> 16) & 255
+    f[30] = (target >> 8) & 255
+    f[31] = target & 255
+    st[_C_ARP_REPLIES_TX] += 1
+    transmit(iface, state, frame, _LENGTH)
+
+
+@micropython.viper
+def _claim(state, frame, operation: int):
+    # All but the three addresses that differ from packet to packet.
+    st = ptr32(state)
+    f = ptr8(frame)
+    f[12] = 8
+    f[13] = 6
+    f[14] = 0
+    f[15] = 1
+    f[16] = 8
+    f[17] = 0
+    f[18] = 6
+    f[19] = 4
+    f[20] = 0
+    f[21] = operation
+    hi = st[_MAC_HI]
+    lo = st[_MAC_LO]
+    f[22] = (hi >> 8) & 255
+    f[23] = hi & 255
+    f[24] = (lo >> 24) & 255
+    f[25] = (lo >> 16) & 255
+    f[26] = (lo >> 8) & 255
+    f[27] = lo & 255
+
+
+@micropython.viper
+def request(iface, state, frame, sender_word: int, target_word: int) -> int:
+    """Asks who has the address in state[target_word], in the name of state[sender_word].
+
+    The same address twice announces it (RFC 5227 section 2.3). Returns 0 or a negative errno.
+    """
+    st = ptr32(state)
+    f = ptr8(frame)
+    sender = st[sender_word]
+    target = st[target_word]
+    _claim(state, frame, _REQUEST)
+    f[28] = (sender >> 24) & 255
+    f[29] = (sender >> 16) & 255
+    f[30] = (sender >> 8) & 255
+    f[31] = sender & 255
+    i = 32
+    while i < 38:
+        f[i] = 0
+        i += 1
+    f[38] = (target >> 24) & 255
+    f[39] = (target >> 16) & 255
+    f[40] = (target >> 8) & 255
+    f[41] = target & 255
+    st[_PEER_HI] = 0xFFFF
+    st[_PEER_LO] = (st[_PEER_HI] << 16) | 0xFFFF
+    st[_C_ARP_REQUESTS_TX] += 1
+    return int(transmit(iface, state, frame, _LENGTH))

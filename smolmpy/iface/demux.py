@@ -1,0 +1,130 @@
+"""Which socket a packet is for: a hash table over addresses and ports, one array('I').
+
+    0   MASK    number of buckets - 1
+    1   buckets: the slot + 1 of the first socket in each chain, 0 for none
+    then, for each slot: REMOTE, LOCAL (addresses, 0 for any), PORTS (remote << 16 | local, as in
+    the interface's state), CHAIN (protocol << 16 | slot + 1 of the next in the chain)
+
+A connected socket hangs in the bucket of its remote end and its ports, another in that of its
+local port alone; so a packet looks into two chains at most, whatever the number of sockets.
+"""
+
+from array import array
+
+import micropython
+from micropython import const
+
+_SRC = const(7)
+_DST = const(8)
+_PORTS = const(9)
+
+_D_MASK = const(0)
+_D_BUCKETS = const(1)
+_D_WORDS = const(4)
+_D_REMOTE = const(0)
+_D_LOCAL = const(1)
+_D_PORTS = const(2)
+_D_CHAIN = const(3)
+
+
+def make(slots):
+    """The table for a number of sockets."""
+    buckets = 4
+    while buckets < 2 * slots:
+        buckets *= 2
+    table = array("I", (0 for _ in range(1 + buckets + _D_WORDS * slots)))
+    table[_D_MASK] = buckets - 1
+    return table
+
+
+@micropython.viper
+def lookup(demux, state, protocol: int) -> int:
+    """The slot for a packet of `protocol` with SRC, DST and PORTS in the state; -1 for none."""
+    t = ptr32(demux)
+    st = ptr32(state)
+    src = st[_SRC]
+    dst = st[_DST]
+    ports = st[_PORTS]
+    mask = t[_D_MASK]
+    records = _D_BUCKETS + mask + 1
+    link = t[_D_BUCKETS + ((src ^ (src >> 15) ^ (ports >> 16) ^ ports ^ (ports >> 7)) & mask)]
+    while link:
+        at = records + (link - 1) * _D_WORDS
+        chain = t[at + _D_CHAIN]
+        if t[at + _D_PORTS] == ports and t[at] == src and (chain >> 16) == protocol:
+            if t[at + _D_LOCAL] == dst:
+                return link - 1
+        link = chain & 0xFFFF
+    ports &= 0xFFFF
+    best = -1
+    link = t[_D_BUCKETS + ((ports ^ (ports >> 7)) & mask)]
+    while link:
+        at = records + (link - 1) * _D_WORDS
+        chain = t[at + _D_CHAIN]
+        if t[at + _D_PORTS] == ports and t[at] == 0 and (chain >> 16) == protocol:
+            if t[at + _D_LOCAL] == dst:
+                return link - 1
+            if t[at + _D_LOCAL] == 0:
+                best = link - 1
+        link = chain & 0xFFFF
+    return best
+
+
+@micropython.viper
+def insert(demux, state, slot: int, protocol: int):
+    """Enters a socket under the SRC (its remote end), DST (its local address) and PORTS."""
+    t = ptr32(demux)
+    st = ptr32(state)
+    src = st[_SRC]
+    ports = st[_PORTS]
+    mask = t[_D_MASK]
+    bucket = _D_BUCKETS + ((src ^ (src >> 15) ^ (ports >> 16) ^ ports ^ (ports >> 7)) & mask)
+    at = _D_BUCKETS + mask + 1 + slot * _D_WORDS
+    t[at] = src
+    t[at + _D_LOCAL] = st[_DST]
+    t[at + _D_PORTS] = ports
+    t[at + _D_CHAIN] = (protocol << 16) | t[bucket]
+    t[bucket] = slot + 1
+
+
+@micropython.viper
+def remove(demux, slot: int):
+    """Takes a socket out; one that is not in the table is left alone."""
+    t = ptr32(demux)
+    mask = t[_D_MASK]
+    records = _D_BUCKETS + mask + 1
+    at = records + slot * _D_WORDS
+    src = t[at]
+    ports = t[at + _D_PORTS]
+    where = _D_BUCKETS + ((src ^ (src >> 15) ^ (ports >> 16) ^ ports ^ (ports >> 7)) & mask)
+    link = t[where] & 0xFFFF
+    while link:
+        if link == slot + 1:
+            t[where] = (t[where] - link) | (t[at + _D_CHAIN] & 0xFFFF)
+            t[at + _D_CHAIN] = 0
+            return
+        where = records + (link - 1) * _D_WORDS + _D_CHAIN
+        link = t[where] & 0xFFFF
+
+
+@micropython.viper
+def in_use(demux, state, protocol: int) -> int:
+    """1 if a socket of `protocol` has the local port in PORTS, at the address DST or any."""
+    t = ptr32(demux)
+    st = ptr32(state)
+    port = st[_PORTS] & 0xFFFF
+    dst = st[_DST]
+    bucket = 0
+    mask = t[_D_MASK]
+    records = _D_BUCKETS + mask + 1
+    while bucket <= mask:
+        link = t[_D_BUCKETS + bucket]
+        while link:
+            at = records + (link - 1) * _D_WORDS
+            chain = t[at + _D_CHAIN]
+            if t[at + _D_PORTS] & 0xFFFF == port and (chain >> 16) == protocol:
+                if t[at + _D_LOCAL] == dst or not dst or not t[at + _D_LOCAL]:
+                    return 1
+            link = chain & 0xFFFF
+        bucket += 1
+    return 0

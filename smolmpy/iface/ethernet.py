@@ -1,0 +1,58 @@
+"""Ethernet II (RFC 894): the header of a frame on its way out, and the device behind it."""
+
+import micropython
+from micropython import const
+
+_MAC_HI = const(12)
+_MAC_LO = const(13)
+_PEER_HI = const(14)
+_PEER_LO = const(15)
+
+_C_TX_FRAMES = const(33)
+_C_TX_DEVICE_ERRORS = const(36)
+_C_TX_DEVICE_FULL = const(37)
+
+_FLAGS = const(19)
+_FULL = const(4)
+_EAGAIN = const(11)
+
+
+@micropython.viper
+def transmit(iface, state, frame, length: int) -> int:
+    """Sends the frame, whose type is in place, from us to PEER. Returns 0 or a negative errno."""
+    st = ptr32(state)
+    f = ptr8(frame)
+    hi = st[_PEER_HI]
+    lo = st[_PEER_LO]
+    f[0] = (hi >> 8) & 255
+    f[1] = hi & 255
+    f[2] = (lo >> 24) & 255
+    f[3] = (lo >> 16) & 255
+    f[4] = (lo >> 8) & 255
+    f[5] = lo & 255
+    hi = st[_MAC_HI]
+    lo = st[_MAC_LO]
+    f[6] = (hi >> 8) & 255
+    f[7] = hi & 255
+    f[8] = (lo >> 24) & 255
+    f[9] = (lo >> 16) & 255
+    f[10] = (lo >> 8) & 255
+    f[11] = lo & 255
+    result = int(iface.device.transmit(frame, length))
+    if result == 0:
+        st[_C_TX_FRAMES] += 1
+    elif result == -_EAGAIN:
+        st[_C_TX_DEVICE_FULL] += 1
+        st[_FLAGS] |= _FULL
+    else:
+        st[_C_TX_DEVICE_ERRORS] += 1
+    return result
+
+
+@micropython.viper
+def sender(state, frame):
+    """Makes PEER the source of the frame."""
+    st = ptr32(state)
+    f = ptr8(frame)
+    st[_PEER_HI] = (f[6] << 8) | f[7]
+    st[_PEER_LO] = (f[8] << 24) | (f[9] << 16) | (f[10] << 8) | f[11]

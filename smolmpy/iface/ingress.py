@@ -1,0 +1,91 @@
+"""The way in: frames from the device, filtered by their Ethernet header, to their protocol."""
+
+import micropython
+from micropython import const
+
+from .arp import ingress as arp_ingress
+from .ipv4 import ingress as ipv4_ingress
+
+_MAC_HI = const(12)
+_MAC_LO = const(13)
+_GROUP = const(11)
+_FLAGS = const(19)
+_RAW = const(23)
+_FRAME_SIZE = const(127)
+_LOOPBACK = const(1)
+_MORE = const(2)
+
+_C_RX_FRAMES = const(32)
+_C_RX_DEVICE_ERRORS = const(34)
+_C_RX_OVERSIZE = const(35)
+_C_ETH_RUNT = const(38)
+_C_ETH_NOT_FOR_US = const(39)
+_C_ETH_SOURCE = const(40)
+_C_ETH_802_3 = const(41)
+_C_ETH_VLAN = const(42)
+_C_ETH_TYPE = const(43)
+
+_HEADER = const(14)
+_TYPE_IPV4 = const(0x0800)
+_TYPE_ARP = const(0x0806)
+_TYPE_MIN = const(0x0600)  # below this the field is a length (IEEE 802.3 section 3.2.6)
+_TYPE_VLAN = const(0x8100)
+_TYPE_SERVICE_VLAN = const(0x88A8)
+_EMSGSIZE = const(90)
+
+
+@micropython.viper
+def ingress(iface, budget: int) -> int:
+    """Handles the frames that wait in the device, `budget` at most; returns how many came."""
+    device = iface.device
+    frame = iface._frame
+    l4 = iface._l4
+    state = iface._st
+    st = ptr32(state)
+    f = ptr8(frame)
+    count = 0
+    while count < budget:
+        n = int(device.receive(frame))
+        if n == 0:
+            return count
+        count += 1
+        if n < 0 or n > st[_FRAME_SIZE]:
+            if n == -_EMSGSIZE:
+                st[_C_RX_OVERSIZE] += 1
+                continue
+            st[_C_RX_DEVICE_ERRORS] += 1
+            return count
+        st[_C_RX_FRAMES] += 1
+        if n < _HEADER:
+            st[_C_ETH_RUNT] += 1
+            continue
+        if st[_RAW]:
+            iface._raw_ingress(iface, state, frame, n, 0)
+        st[_GROUP] = 0
+        lo = (f[2] << 24) | (f[3] << 16) | (f[4] << 8) | f[5]
+        if lo != st[_MAC_LO] or ((f[0] << 8) | f[1]) != st[_MAC_HI]:
+            st[_GROUP] = 1
+            if not f[0] & 1 or not int(iface._is_joined(frame)):
+                st[_C_ETH_NOT_FOR_US] += 1
+                continue
+        if f[6] & 1:
+            st[_C_ETH_SOURCE] += 1
+            continue
+        lo = (f[8] << 24) | (f[9] << 16) | (f[10] << 8) | f[11]
+        if lo == st[_MAC_LO] and ((f[6] << 8) | f[7]) == st[_MAC_HI]:
+            if not st[_FLAGS] & _LOOPBACK:
+                st[_C_ETH_SOURCE] += 1
+                continue
+        kind = (f[12] << 8) | f[13]
+        if kind == _TYPE_IPV4:
+            ipv4_ingress(iface, state, frame, l4, n - _HEADER)
+        elif kind == _TYPE_ARP:
+            arp_ingress(iface, state, frame, n)
+        elif kind < _TYPE_MIN:
+            st[_C_ETH_802_3] += 1
+        elif kind == _TYPE_VLAN or kind == _TYPE_SERVICE_VLAN:
+            st[_C_ETH_VLAN] += 1
+        else:
+            st[_C_ETH_TYPE] += 1
+    st[_FLAGS] |= _MORE
+    return count

@@ -1,0 +1,285 @@
+"""The interface: one device, its addresses, routes and neighbors, and the sockets on it."""
+
+import micropython
+from micropython import const
+
+from ..errno import EADDRINUSE, EINVAL, ENOMEM
+from ..wire.address import format, format_mac, from_word, parse, parse_cidr, parse_mac, to_word
+from . import counters, demux, icmpv4, neighbor, route, secret, state
+from .ingress import ingress
+from .schedule import delay, egress
+
+_NOW = const(4)
+_NEXT_DUE = const(5)
+_WORK = const(6)
+_SRC = const(7)
+_DST = const(8)
+_FLAGS = const(19)
+_ANNOUNCE = const(20)
+_ADDRESSES = const(24)
+_ROUTES = const(25)
+_DUES = const(29)
+_FRAME_SIZE = const(127)
+_ADDRESS_TABLE = const(128)
+_ADDRESS_WORDS = const(2)
+_LOOPBACK = const(1)
+_MORE = const(2)
+
+_C_RX_DEVICE_ERRORS = const(34)
+
+_BUDGET = const(32)
+
+
+class Interface:
+    """A host on a link: `Interface(device, mac)`, then `add_address`, `add`, and `poll` for ever.
+
+    device is an object of the device protocol (docs/architecture.md); mac is 6 bytes or text. The
+    tables hold `sockets` sockets, `neighbors` entries (rounded up to a power of two), `routes`
+    routes and `addresses` addresses, and never grow. seed is 8 random bytes for sequence numbers
+    and ports, where the board has a better source than its firmware.
+    """
+
+    def __init__(
+        self, device, mac, *, sockets=8, neighbors=8, routes=4, addresses=4, seed=None
+    ):
+        self.mac = parse_mac(mac)
+        if self.mac[0] & 1 or self.mac == b"\0\0\0\0\0\0":
+            raise ValueError("mac must be a unicast address")
+        for name, value, most in (
+            ("sockets", sockets, 4096),
+            ("neighbors", neighbors, 4096),
+            ("routes", routes, 4096),
+            ("addresses", addresses, 16),
+        ):
+            if not 0 < value <= most:
+                raise ValueError("%s must be 1 to %d" % (name, most))
+        entries = 1
+        while entries < neighbors:
+            entries *= 2
+        self.device = device
+        self.mtu = device.mtu
+        self.sockets = [None] * sockets
+        self._st = state.make(self.mac, sockets, entries, routes, addresses)
+        secret.seed(self._st, seed)
+        self._demux = demux.make(sockets)
+        self._max_addresses = addresses
+        self._groups = []
+        # The Ethernet header begins 2 bytes after a word boundary, so that what follows it, and
+        # the payload behind that, is aligned.
+        size = self.mtu + 14
+        buf = memoryview(bytearray(size + 2))
+        self._frame = buf[2:]
+        self._l4 = buf[36:]
+        self._st[_FRAME_SIZE] = size
+        if getattr(device, "loopback", False):
+            self._st[_FLAGS] = _LOOPBACK
+        self._icmp_ingress = icmpv4.ingress
+        self._unreachable = icmpv4.unreachable
+        self._tcp_ingress = None
+        self._udp_ingress = None
+        self._raw_ingress = None
+        self._other_ingress = None
+
+    @micropython.viper
+    def poll(self, now: int) -> int:
+        """Receives, runs timers, sends; returns the number of frames received and sent.
+
+        now is in milliseconds, of any origin, and may wrap at any power of two from 2^30 up. At
+        most 32 frames are taken in and every socket has one turn, so it ends; poll_delay() is 0
+        while more waits.
+        """
+        st = ptr32(self._st)
+        st[_NOW] = now & 0x3FFFFFFF
+        st[_FLAGS] &= ~_MORE
+        count = 0
+        try:
+            count = int(ingress(self, _BUDGET))
+            if st[_NEXT_DUE] or st[_WORK] or st[_ANNOUNCE]:
+                count += int(egress(self, self._st))
+        except OSError:
+            # A device should return errors, but many a driver lets those of its bus through.
+            st[_C_RX_DEVICE_ERRORS] += 1
+        return count
+
+    def poll_delay(self, now):
+        """Milliseconds until poll() has something to do by itself; 0: at once, -1: nothing."""
+        return delay(self._st, now & 0x3FFFFFFF)
+
+    # Sockets
+
+    def add(self, socket):
+        """Attaches a socket, which may then be bound, connected or set to listen; returns it.
+
+        Raises OSError(ENOMEM) when the table is full.
+        """
+        if socket.iface is not None:
+            raise OSError(EINVAL, "socket is on an interface already")
+        for slot, taken in enumerate(self.sockets):
+            if taken is None:
+                socket._attach(self, slot)
+                self.sockets[slot] = socket
+                return socket
+        raise OSError(ENOMEM, "all %d sockets of the interface are in use" % len(self.sockets))
+
+    def remove(self, socket):
+        """Detaches a socket at once, without a word to its peer."""
+        if socket.iface is not self:
+            raise ValueError("socket is not on this interface")
+        slot = socket._slot
+        demux.remove(self._demux, slot)
+        self._st[self._st[_DUES] + slot] = 0
+        socket._detach()
+        self.sockets[slot] = None
+
+    # Addresses
+
+    def _address_at(self, word):
+        for i in range(self._st[_ADDRESSES]):
+            if self._st[_ADDRESS_TABLE + i * _ADDRESS_WORDS] == word:
+                return i
+        return -1
+
+    def add_address(self, cidr):
+        """Adds an address such as "192.168.69.1/24", announced at the next poll.
+
+        Raises OSError(EADDRINUSE) if it is there already, OSError(ENOMEM) if the table is full.
+        """
+        addr, prefix = parse_cidr(cidr, "cidr")
+        word = to_word(addr)
+        if addr[0] >= 224 or addr[0] == 0:
+            raise ValueError("cidr: %s is not a unicast address" % cidr)
+        if self._address_at(word) >= 0:
+            raise OSError(EADDRINUSE, "cidr: the interface has that address")
+        st = self._st
+        n = st[_ADDRESSES]
+        if n == self._max_addresses:
+            raise OSError(ENOMEM, "all %d addresses of the interface are in use" % n)
+        at = _ADDRESS_TABLE + n * _ADDRESS_WORDS
+        st[at] = word
+        st[at + 1] = (0xFFFFFFFF << (32 - prefix)) & 0xFFFFFFFF
+        st[_ADDRESSES] = n + 1
+        st[_ANNOUNCE] |= 1 << n
+
+    def remove_address(self, addr):
+        """Removes an address; sockets bound to it receive nothing more."""
+        st = self._st
+        i = self._address_at(to_word(parse(addr)))
+        if i < 0:
+            raise ValueError("addr: the interface has no %s" % addr)
+        end = _ADDRESS_TABLE + st[_ADDRESSES] * _ADDRESS_WORDS
+        for at in range(_ADDRESS_TABLE + i * _ADDRESS_WORDS, end - _ADDRESS_WORDS):
+            st[at] = st[at + _ADDRESS_WORDS]
+        st[_ADDRESSES] -= 1
+        low = st[_ANNOUNCE] & ((1 << i) - 1)
+        st[_ANNOUNCE] = low | ((st[_ANNOUNCE] >> (i + 1)) << i)
+
+    def addresses(self):
+        """A list of text such as "192.168.69.1/24", the default source first."""
+        st = self._st
+        found = []
+        for i in range(st[_ADDRESSES]):
+            at = _ADDRESS_TABLE + i * _ADDRESS_WORDS
+            prefix = 0
+            while prefix < 32 and st[at + 1] & (1 << (31 - prefix)):
+                prefix += 1
+            found.append("%s/%d" % (format(from_word(st[at])), prefix))
+        return found
+
+    # Routes
+
+    def add_route(self, cidr, gateway):
+        """Sends packets for a network such as "10.0.0.0/8" by way of a gateway on the link."""
+        addr, prefix = parse_cidr(cidr, "cidr")
+        if not route.add(self._st, to_word(addr), prefix, to_word(parse(gateway, "gateway"))):
+            raise OSError(ENOMEM, "the route table is full")
+
+    def remove_route(self, cidr):
+        """Removes a route; ValueError if there is none."""
+        addr, prefix = parse_cidr(cidr, "cidr")
+        if not route.remove(self._st, to_word(addr), prefix):
+            raise ValueError("cidr: no route to %s" % cidr)
+
+    def routes(self):
+        """A list of (network, gateway) as text, the longest prefix first."""
+        return [
+            ("%s/%d" % (format(from_word(network)), prefix), format(from_word(gateway)))
+            for network, prefix, gateway in route.table(self._st)
+        ]
+
+    @property
+    def gateway(self):
+        """The default route's gateway as text, or None; may be set."""
+        for network, prefix, gateway in route.table(self._st):
+            if prefix == 0:
+                return format(from_word(gateway))
+        return None
+
+    @gateway.setter
+    def gateway(self, addr):
+        if addr is None:
+            route.remove(self._st, 0, 0)
+        else:
+            self.add_route("0.0.0.0/0", addr)
+
+    # Neighbors
+
+    def add_neighbor(self, addr, mac):
+        """Enters a neighbor that does not expire."""
+        self._st[_DST] = to_word(parse(addr))
+        if not neighbor.add_static(self._st, _DST, parse_mac(mac)):
+            raise OSError(ENOMEM, "the neighbor cache is full of static entries")
+
+    def remove_neighbor(self, addr):
+        """Forgets a neighbor, static or not; ValueError if there is none."""
+        self._st[_DST] = to_word(parse(addr))
+        if not neighbor.remove(self._st, _DST):
+            raise ValueError("addr: no neighbor %s" % addr)
+
+    def neighbors(self):
+        """A list of (address, mac, kind) as text; kind is static, reachable or incomplete."""
+        return [
+            (format(from_word(word)), format_mac(mac), kind)
+            for word, mac, kind in neighbor.table(self._st)
+        ]
+
+    # Ethernet groups
+
+    def add_multicast(self, mac):
+        """Accepts frames to an Ethernet group."""
+        mac = parse_mac(mac)
+        if not mac[0] & 1:
+            raise ValueError("mac must be a group address")
+        if mac not in self._groups:
+            self._groups.append(mac)
+
+    def remove_multicast(self, mac):
+        """Accepts them no longer."""
+        mac = parse_mac(mac)
+        if mac not in self._groups:
+            raise ValueError("mac: not joined")
+        self._groups.remove(mac)
+
+    @micropython.native
+    def _is_joined(self, frame):
+        if frame[0] & frame[1] & frame[2] & frame[3] & frame[4] & frame[5] == 255:
+            return 1
+        if frame[0] == 1 and frame[2] == 0x5E and frame[1] + frame[3] + frame[4] == 0:
+            if frame[5] == 1:
+                return 1  # all hosts, RFC 1112 section 7.2
+        for mac in self._groups:
+            i = 0
+            while i < 6 and mac[i] == frame[i]:
+                i += 1
+            if i == 6:
+                return 1
+        return 0
+
+    # Counters
+
+    def counters(self):
+        """A dict of every counter by name (smolmpy/iface/counters.py)."""
+        return counters.read(self._st)
+
+    def counter(self, name):
+        """One counter; KeyError if there is no such name."""
+        return self._st[counters.index(name)]

@@ -1,0 +1,295 @@
+"""IPv4 (RFC 791, RFC 1122 section 3.2): packets in, packets out, and answers made in place.
+
+The frame buffer holds one packet at a time. Its layout is fixed, since options are taken out on
+receipt and never sent: Ethernet header at 0, IPv4 header at 14, the next layer at 34, which is
+where the view `l4` of the same buffer begins.
+"""
+
+import micropython
+from micropython import const
+
+from ..kernel import copy
+from .arp import request
+from .ethernet import sender, transmit
+from .neighbor import resolve
+from .route import next_hop
+
+_SRC = const(7)
+_DST = const(8)
+_PSEUDO = const(10)
+_GROUP = const(11)
+_IP_ID = const(16)
+_FLAGS = const(19)
+_RAW = const(23)
+_ADDRESSES = const(24)
+_ADDRESS_TABLE = const(128)
+_ADDRESS_WORDS = const(2)
+_LOOPBACK = const(1)
+
+_C_IP_RX = const(49)
+_C_IP_MALFORMED = const(50)
+_C_IP_CHECKSUM = const(51)
+_C_IP_SOURCE = const(52)
+_C_IP_NOT_FOR_US = const(53)
+_C_IP_FRAGMENT = const(54)
+_C_IP_OPTIONS = const(55)
+_C_IP_SOURCE_ROUTE = const(56)
+_C_IP_PROTOCOL = const(57)
+_C_IP_NO_ROUTE = const(58)
+_C_IP_NO_NEIGHBOR = const(59)
+
+_ICMP = const(1)
+_TCP = const(6)
+_UDP = const(17)
+
+_PROTOCOL_UNREACHABLE = const(2)
+_PORT_UNREACHABLE = const(3)
+
+_LOOSE_SOURCE_ROUTE = const(131)
+_STRICT_SOURCE_ROUTE = const(137)
+
+_ENETUNREACH = const(101)
+_EHOSTUNREACH = const(113)
+_EINPROGRESS = const(115)
+
+
+@micropython.viper
+def ingress(iface, state, frame, l4, n: int):
+    """Handles the IPv4 packet of at most n bytes behind the Ethernet header of the frame."""
+    st = ptr32(state)
+    f = ptr8(frame)
+    st[_C_IP_RX] += 1
+    total = (f[16] << 8) | f[17]
+    header = (f[14] & 15) << 2
+    if f[14] >> 4 != 4 or header < 20 or total < header or total > n:
+        st[_C_IP_MALFORMED] += 1
+        return
+    if header > 20:
+        if not int(_strip_options(state, frame, header, total)):
+            return
+        total -= header - 20
+    else:
+        s = (
+            ((f[14] << 8) | f[15])
+            + total
+            + ((f[18] << 8) | f[19])
+            + ((f[20] << 8) | f[21])
+            + ((f[22] << 8) | f[23])
+            + ((f[24] << 8) | f[25])
+            + ((f[26] << 8) | f[27])
+            + ((f[28] << 8) | f[29])
+            + ((f[30] << 8) | f[31])
+            + ((f[32] << 8) | f[33])
+        )
+        if (s & 0xFFFF) + (s >> 16) != 0xFFFF:
+            st[_C_IP_CHECKSUM] += 1
+            return
+    src = (f[26] << 24) | (f[27] << 16) | (f[28] << 8) | f[29]
+    dst = (f[30] << 24) | (f[31] << 16) | (f[32] << 8) | f[33]
+    loopback = st[_FLAGS] & _LOOPBACK
+    if f[26] >= 224 or f[26] == 0 or (not loopback and (f[26] == 127 or src == dst)):
+        st[_C_IP_SOURCE] += 1
+        return
+    # One walk over our addresses: is it for us, and may it have come from there?
+    M = 0xFFFF
+    M |= M << 16
+    ours = 0
+    if dst == M or (f[30] >> 4 == 14 and st[_GROUP]):
+        ours = 2  # limited broadcast, or a group that the Ethernet filter let pass
+    at = _ADDRESS_TABLE
+    end = at + st[_ADDRESSES] * _ADDRESS_WORDS
+    while at < end:
+        addr = st[at]
+        mask = st[at + 1]
+        if addr == dst:
+            ours = 1
+        elif dst | mask == M and not (addr ^ dst) & mask and mask | 1 != M:
+            ours = 2  # directed broadcast; a /31 and a /32 have none (RFC 3021)
+        if src == addr and not loopback:
+            st[_C_IP_SOURCE] += 1
+            return
+        if src | mask == M and not (addr ^ src) & mask and mask | 1 != M:
+            st[_C_IP_SOURCE] += 1
+            return
+        at += _ADDRESS_WORDS
+    if not ours or (ours == 1 and st[_GROUP]):
+        st[_C_IP_NOT_FOR_US] += 1
+        return
+    if ours == 2:
+        st[_GROUP] = 1
+    if (f[20] & 0x3F) | f[21]:
+        st[_C_IP_FRAGMENT] += 1
+        return
+    protocol = f[23]
+    length = total - 20
+    st[_SRC] = src
+    st[_DST] = dst
+    st[_PSEUDO] = (
+        ((f[26] << 8) | f[27])
+        + ((f[28] << 8) | f[29])
+        + ((f[30] << 8) | f[31])
+        + ((f[32] << 8) | f[33])
+        + protocol
+        + length
+    )
+    taken = 0
+    if st[_RAW]:
+        taken = int(iface._raw_ingress(iface, state, frame, total + 14, 1))
+    if protocol == _TCP:
+        handler = iface._tcp_ingress
+    elif protocol == _UDP:
+        handler = iface._udp_ingress
+    elif protocol == _ICMP:
+        handler = iface._icmp_ingress
+    else:
+        handler = iface._other_ingress
+    if handler:
+        handler(iface, state, frame, l4, length)
+    elif not taken:
+        if protocol == _UDP:
+            iface._unreachable(iface, state, frame, _PORT_UNREACHABLE)
+            return
+        st[_C_IP_PROTOCOL] += 1
+        iface._unreachable(iface, state, frame, _PROTOCOL_UNREACHABLE)
+
+
+@micropython.viper
+def _strip_options(state, frame, header: int, total: int) -> int:
+    # Moves the payload up to where it lies without options, and makes the header say so. Returns 0
+    # for a packet that is dropped.
+    st = ptr32(state)
+    f = ptr8(frame)
+    s = 0
+    i = 14
+    end = 14 + header
+    while i < end:
+        s += (f[i] << 8) | f[i + 1]
+        i += 2
+    if (s & 0xFFFF) + (s >> 16) != 0xFFFF:
+        st[_C_IP_CHECKSUM] += 1
+        return 0
+    i = 34
+    while i < end:
+        kind = f[i]
+        if kind == 0:
+            break
+        if kind == 1:
+            i += 1
+            continue
+        if kind == _LOOSE_SOURCE_ROUTE or kind == _STRICT_SOURCE_ROUTE:
+            st[_C_IP_SOURCE_ROUTE] += 1  # RFC 7126 section 4: dropped
+            return 0
+        if i + 1 >= end or f[i + 1] < 2 or i + f[i + 1] > end:
+            st[_C_IP_MALFORMED] += 1
+            return 0
+        i += f[i + 1]
+    st[0] = 34
+    st[1] = end
+    st[2] = total - header
+    copy(frame, frame, state)
+    total -= header - 20
+    f[14] = 0x45
+    f[16] = total >> 8
+    f[17] = total & 255
+    st[_C_IP_OPTIONS] += 1
+    return 1
+
+
+@micropython.viper
+def _header(state, frame, total: int):
+    # Version, length, identification, no fragments; and the checksum of all.
+    st = ptr32(state)
+    f = ptr8(frame)
+    f[12] = 8
+    f[13] = 0
+    f[14] = 0x45
+    f[16] = total >> 8
+    f[17] = total & 255
+    ident = (st[_IP_ID] + 1) & 0xFFFF
+    st[_IP_ID] = ident
+    f[18] = ident >> 8
+    f[19] = ident & 255
+    f[20] = 0x40  # don't fragment
+    f[21] = 0
+    s = (
+        (0x8500 + f[15])
+        + total
+        + ident
+        + ((f[22] << 8) | f[23])
+        + ((f[26] << 8) | f[27])
+        + ((f[28] << 8) | f[29])
+        + ((f[30] << 8) | f[31])
+        + ((f[32] << 8) | f[33])
+    )
+    s = (s & 0xFFFF) + (s >> 16)
+    s = (s & 0xFFFF) + (s >> 16)
+    s ^= 0xFFFF
+    f[24] = s >> 8
+    f[25] = s & 255
+
+
+@micropython.viper
+def reply(iface, state, frame, length: int) -> int:
+    """Sends `length` bytes behind the IPv4 header of the received frame back where it came from.
+
+    The next layer has been written in place; protocol and TOS stay as they are. The answer goes to
+    the Ethernet address that the packet came from, without ARP. Returns 0 or a negative errno.
+    """
+    f = ptr8(frame)
+    sender(state, frame)
+    i = 26
+    while i < 30:
+        b = f[i]
+        f[i] = f[i + 4]
+        f[i + 4] = b
+        i += 1
+    f[22] = 64
+    _header(state, frame, length + 20)
+    return int(transmit(iface, state, frame, length + 34))
+
+
+@micropython.viper
+def egress(iface, state, frame, length: int, protocol: int, hop_limit: int, tos: int) -> int:
+    """Sends `length` bytes behind the IPv4 header of the frame, from state[_SRC] to state[_DST].
+
+    Returns 0; -EAGAIN when the device has no room; -EINPROGRESS when the next hop has first to be
+    asked for (the frame is then gone: the caller makes it again later); -ENETUNREACH,
+    -EHOSTUNREACH; or the device's errno.
+    """
+    st = ptr32(state)
+    f = ptr8(frame)
+    hop = _DST
+    known = int(resolve(state, hop, 0))
+    if known == 4:
+        hop = int(next_hop(state))
+        if hop < 0:
+            st[_C_IP_NO_ROUTE] += 1
+            return -_ENETUNREACH
+        known = 0
+        if hop:
+            known = int(resolve(state, hop, 1))
+    if known < 0:
+        st[_C_IP_NO_NEIGHBOR] += 1
+        return -_EHOSTUNREACH
+    if known > 1:
+        if known == 2:
+            request(iface, state, frame, _SRC, hop)
+        return -_EINPROGRESS
+    src = st[_SRC]
+    dst = st[_DST]
+    f[15] = tos
+    f[22] = hop_limit
+    f[23] = protocol
+    f[26] = (src >> 24) & 255
+    f[27] = (src >> 16) & 255
+    f[28] = (src >> 8) & 255
+    f[29] = src & 255
+    f[30] = (dst >> 24) & 255
+    f[31] = (dst >> 16) & 255
+    f[32] = (dst >> 8) & 255
+    f[33] = dst & 255
+    _header(state, frame, length + 20)
+    result = int(transmit(iface, state, frame, length + 34))
+    if known == 1:
+        request(iface, state, frame, _SRC, hop)
+    return result

@@ -1,0 +1,140 @@
+"""Whose turn it is: the due table (timers) and the dirty table (something to send).
+
+A socket that has something to send is marked dirty, and one that waits for a time has its word in
+the due table. NEXT_DUE may be earlier than any of them, since putting off a timer leaves it alone;
+then a scan finds nothing and corrects it.
+"""
+
+import micropython
+from micropython import const
+
+from .arp import request
+
+_NOW = const(4)
+_NEXT_DUE = const(5)
+_WORK = const(6)
+_FLAGS = const(19)
+_ANNOUNCE = const(20)
+_ADDRESSES = const(24)
+_DUES = const(29)
+_DIRTY = const(30)
+_SLOTS = const(31)
+_ADDRESS_TABLE = const(128)
+_ADDRESS_WORDS = const(2)
+_MORE = const(2)
+_FULL = const(4)
+
+
+@micropython.viper
+def wake(state, slot: int):
+    """Marks a socket as having something to send."""
+    st = ptr32(state)
+    st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
+    st[_WORK] = 1
+
+
+@micropython.viper
+def set_due(state, slot: int, delay: int):
+    """Has a socket's turn come `delay` ms from now (less than 2^28); -1 for never."""
+    st = ptr32(state)
+    if delay < 0:
+        st[st[_DUES] + slot] = 0
+        return
+    due = (st[_NOW] + delay) & 0x3FFFFFFF
+    if not due:
+        due = 1
+    st[st[_DUES] + slot] = due
+    if not st[_NEXT_DUE] or (((due - st[_NEXT_DUE]) >> 29) & 1):
+        st[_NEXT_DUE] = due
+
+
+@micropython.viper
+def _expire(state):
+    # Marks every socket whose time has come, and finds the next time.
+    st = ptr32(state)
+    now = st[_NOW]
+    earliest = 0
+    slot = 0
+    dues = st[_DUES]
+    n = st[_SLOTS]
+    while slot < n:
+        due = st[dues + slot]
+        if due:
+            if ((now - due) >> 29) & 1:
+                if not earliest or (((due - earliest) >> 29) & 1):
+                    earliest = due
+            else:
+                st[dues + slot] = 0
+                st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
+                st[_WORK] = 1
+        slot += 1
+    st[_NEXT_DUE] = earliest
+
+
+@micropython.viper
+def egress(iface, state) -> int:
+    """Lets every socket send whose turn it is; returns the number of frames.
+
+    Each is marked clean first and marks itself again if it has more, so the walk is one round and
+    ends; the rest is for the next poll. It stops where the device is full.
+    """
+    st = ptr32(state)
+    if st[_NEXT_DUE] and not ((st[_NOW] - st[_NEXT_DUE]) >> 29) & 1:
+        _expire(state)
+    st[_FLAGS] &= ~_FULL
+    count = 0
+    if st[_ANNOUNCE]:
+        count += int(_announce(iface, state))
+    if not st[_WORK]:
+        return count
+    st[_WORK] = 0
+    sockets = iface.sockets
+    base = st[_DIRTY]
+    words = (st[_SLOTS] + 15) >> 4
+    word = 0
+    while word < words:
+        bits = st[base + word]
+        slot = word << 4
+        while bits:
+            if bits & 1:
+                if st[_FLAGS] & _FULL:
+                    st[_WORK] = 1
+                    return count
+                st[base + word] &= ~(1 << (slot & 15))
+                count += int(sockets[slot]._egress())
+            bits >>= 1
+            slot += 1
+        word += 1
+    return count
+
+
+@micropython.viper
+def _announce(iface, state) -> int:
+    # RFC 5227 section 2.3: an ARP request for our own address tells the others.
+    st = ptr32(state)
+    count = 0
+    i = 0
+    while i < st[_ADDRESSES]:
+        if st[_ANNOUNCE] & (1 << i):
+            at = _ADDRESS_TABLE + i * _ADDRESS_WORDS
+            if int(request(iface, state, iface._frame, at, at)) == 0:
+                count += 1
+        i += 1
+    st[_ANNOUNCE] = 0
+    return count
+
+
+@micropython.viper
+def delay(state, now: int) -> int:
+    """Milliseconds until there is something to do: 0 for at once, -1 for nothing."""
+    st = ptr32(state)
+    if st[_FLAGS] & _FULL:
+        return 1
+    if st[_WORK] or st[_ANNOUNCE] or st[_FLAGS] & _MORE:
+        return 0
+    if not st[_NEXT_DUE]:
+        return -1
+    rest = (st[_NEXT_DUE] - now) & 0x3FFFFFFF
+    if (rest >> 29) & 1:
+        return 0
+    return rest

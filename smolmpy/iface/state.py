@@ -1,0 +1,107 @@
+"""The numbers of an interface: one array('I'), opened by every layer.
+
+    0   the block of kernel calls (smolmpy/kernel): 4 words
+    4   NOW             time of this poll, milliseconds modulo 2^30
+    5   NEXT_DUE        the earliest entry of the due table, 0 for none; may be early, never late
+    6   WORK            set while a socket is marked in the dirty table
+    7   SRC, DST        addresses of the packet in hand
+    9   PORTS           its ports: the remote one << 16 | the local one
+    10  PSEUDO          sum of its pseudo-header, length and protocol included, not folded
+    11  GROUP           not 0: it was sent to a broadcast or multicast address
+    12  MAC_HI, MAC_LO  our Ethernet address: 2 and 4 bytes
+    14  PEER_HI, PEER_LO an Ethernet address that ARP has in hand
+    16  IP_ID           identification of the next packet
+    17  ERRORS_LEFT     ICMP errors that may be sent at once, and when that was reckoned
+    18  ERRORS_TIME
+    19  FLAGS           see below
+    20  ANNOUNCE        a bit for each address whose gratuitous ARP is due
+    21  QUOTED          an ICMP error in hand: the first sequence number that it quotes, and its MTU
+    22  QUOTED_MTU
+    23  RAW             number of raw sockets
+    24  ADDRESSES       number of addresses
+    25  ROUTES, ROUTES_LEN        where the route table begins, how many entries are used
+    27  NEIGHBORS, NEIGHBORS_LEN  where the neighbor cache begins, how many entries it has
+    29  DUES, DIRTY     where the due and dirty tables begin
+    31  SLOTS           how many sockets the tables hold
+    32  counters, in the order of counters.py; 88 words are set aside
+    120 KEY             two words that nobody else knows (secret.py)
+    122 NONCE           counts the random numbers drawn
+    123 HASH            the result of secret.py
+    124 EPHEMERAL       the last ephemeral port that was given out
+    127 FRAME_SIZE      length of the frame buffer
+    128 addresses, ADDRESS_WORDS each: address, mask; then, behind the last,
+        routes (route.py), neighbors (neighbor.py),
+        due: a word for each socket, when its timer fires, 0 for never,
+        dirty: a bit for each socket that has something to send, 16 to a word.
+
+FLAGS: 1 the device is a loopback; 2 frames were left in the device; 4 the device was full.
+"""
+
+from array import array
+
+from micropython import const
+
+_KERNEL_SUM = const(3)
+_NOW = const(4)
+_NEXT_DUE = const(5)
+_WORK = const(6)
+_SRC = const(7)
+_DST = const(8)
+_PORTS = const(9)
+_PSEUDO = const(10)
+_GROUP = const(11)
+_MAC_HI = const(12)
+_MAC_LO = const(13)
+_PEER_HI = const(14)
+_PEER_LO = const(15)
+_IP_ID = const(16)
+_ERRORS_LEFT = const(17)
+_ERRORS_TIME = const(18)
+_FLAGS = const(19)
+_ANNOUNCE = const(20)
+_QUOTED = const(21)
+_QUOTED_MTU = const(22)
+_RAW = const(23)
+_ADDRESSES = const(24)
+_ROUTES = const(25)
+_ROUTES_LEN = const(26)
+_NEIGHBORS = const(27)
+_NEIGHBORS_LEN = const(28)
+_DUES = const(29)
+_DIRTY = const(30)
+_SLOTS = const(31)
+_COUNTERS = const(32)
+_KEY = const(120)
+_NONCE = const(122)
+_HASH = const(123)
+_EPHEMERAL = const(124)
+_FRAME_SIZE = const(127)
+_ADDRESS_TABLE = const(128)
+
+_ADDRESS_WORDS = const(2)
+_ROUTE_WORDS = const(4)
+_NEIGHBOR_WORDS = const(4)
+
+_LOOPBACK = const(1)
+_MORE = const(2)
+_FULL = const(4)
+
+
+def make(mac, sockets, neighbors, routes, addresses):
+    """The array for an interface with tables of these sizes; neighbors is a power of two."""
+    route_table = _ADDRESS_TABLE + _ADDRESS_WORDS * addresses
+    neighbor_table = route_table + _ROUTE_WORDS * routes
+    dues = neighbor_table + _NEIGHBOR_WORDS * neighbors
+    dirty = dues + sockets
+    words = dirty + (sockets + 15) // 16
+    st = array("I", (0 for _ in range(words)))
+    st[_MAC_HI] = (mac[0] << 8) | mac[1]
+    st[_MAC_LO] = (mac[2] << 24) | (mac[3] << 16) | (mac[4] << 8) | mac[5]
+    st[_ERRORS_LEFT] = 10
+    st[_ROUTES] = route_table
+    st[_NEIGHBORS] = neighbor_table
+    st[_NEIGHBORS_LEN] = neighbors
+    st[_DUES] = dues
+    st[_DIRTY] = dirty
+    st[_SLOTS] = sockets
+    return st

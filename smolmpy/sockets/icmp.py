@@ -1,0 +1,94 @@
+"""ICMP sockets: send requests, receive what answers them (RFC 792)."""
+
+import micropython
+from micropython import const
+
+from ..errno import EADDRINUSE, EMSGSIZE
+from ..iface.demux import in_use
+from ..iface.ipv4 import egress
+from ..iface.route import source
+from ..kernel import checksum, copy
+from ..wire.address import parse
+from .base import check_port
+from .packet import PacketSocket
+
+_SRC = const(7)
+_DST = const(8)
+_PORTS = const(9)
+
+_R_LENGTH = const(1)
+_R_REMOTE = const(2)
+
+_ICMP = const(1)
+_HEADER = const(8)
+_ENETUNREACH = const(101)
+
+
+class ICMPSocket(PacketSocket):
+    """ICMP messages: `ICMPSocket(rx, tx, packets=4)`, buffers or sizes.
+
+    A message is whole, its 8 bytes of header included: type, code, checksum (filled in by the
+    stack), identifier, sequence number.
+    """
+
+    def __init__(self, rx, tx, packets=4):
+        super().__init__(rx, tx, packets)
+        self.ident = -1
+        self._peer_known = 0
+
+    def bind(self, ident):
+        """Receives echo replies with an identifier (0 to 65535), and errors about such requests.
+
+        Raises OSError(EADDRINUSE) where another socket has it.
+        """
+        iface = self._need_iface()
+        check_port(ident, "ident")
+        self._unname()
+        st = self._st
+        st[_DST] = 0
+        st[_PORTS] = ident
+        if in_use(iface._demux, st, _ICMP):
+            self.ident = -1
+            raise OSError(EADDRINUSE, "ident %d is in use" % ident)
+        self._name(_ICMP, 0, 0, ident)
+        self.ident = ident
+
+    def send_to(self, message, addr):
+        """Queues a message of at least 8 bytes; returns its length, -EAGAIN or -EMSGSIZE."""
+        if isinstance(addr, str) or len(addr) != 4:
+            addr = parse(addr)
+        if len(message) < _HEADER:
+            raise ValueError("message: an ICMP message has at least 8 bytes")
+        if len(message) > self._need_iface().mtu - 20:
+            return -EMSGSIZE
+        return self._queue(message, addr, 0)
+
+    def close(self):
+        """Drops what is queued and frees the identifier."""
+        if self.iface is not None:
+            self._unname()
+        self._reset()
+        self.ident = -1
+
+    @micropython.viper
+    def _emit(self, ring, at: int) -> int:
+        iface = self.iface
+        state = self._st
+        st = ptr32(state)
+        r = ptr32(ring)
+        l4 = iface._l4
+        p = ptr8(l4)
+        st[_DST] = r[at + _R_REMOTE]
+        if int(source(state)) < 0:
+            return -_ENETUNREACH
+        n = r[at + _R_LENGTH]
+        r[0] = 0
+        r[1] = r[at]
+        r[2] = n
+        copy(l4, self._tx, ring)
+        p[2] = 0
+        p[3] = 0
+        s = int(checksum(l4, 0, n, 0)) ^ 0xFFFF
+        p[2] = s >> 8
+        p[3] = s & 255
+        return int(egress(iface, state, iface._frame, n, _ICMP, int(self._hop_limit), 0))

@@ -1,0 +1,179 @@
+"""What UDP, ICMP and raw sockets share: a ring of packets each way, and errors from the net."""
+
+import micropython
+from micropython import const
+
+from ..iface.schedule import set_due, wake
+from ..kernel import copy
+from .base import Socket, buffer, write_addr
+from .ring import clear, commit, first, make, pop, reserve
+
+_SRC = const(7)
+_DST = const(8)
+_R_COUNT = const(5)
+_R_CAPACITY = const(6)
+_R_SIZE = const(10)
+_R_LAST = const(11)
+_R_LENGTH = const(1)
+_R_REMOTE = const(2)
+_R_LOCAL = const(3)
+_R_PORT = const(4)
+
+_C_RAW_RX = const(82)
+_C_RAW_FULL = const(83)
+
+_ARP_RETRY = const(1000)
+
+_EAGAIN = const(11)
+_EMSGSIZE = const(90)
+_EINPROGRESS = const(115)
+
+
+class PacketSocket(Socket):
+    """rx and tx are bytearrays or sizes; each ring holds at most `packets` packets."""
+
+    def __init__(self, rx, tx, packets=4):
+        super().__init__()
+        self._rx = buffer(rx, "rx")
+        self._tx = buffer(tx, "tx")
+        self._rx_ring = make(packets, len(self._rx))
+        self._tx_ring = make(packets, len(self._tx))
+        self._error = 0
+        self._hop_limit = 64
+        self._remote = bytearray(4)
+
+    @property
+    def hop_limit(self):
+        """The IP TTL of what is sent, 1 to 255."""
+        return self._hop_limit
+
+    @hop_limit.setter
+    def hop_limit(self, value):
+        if not isinstance(value, int) or not 0 < value < 256:
+            raise ValueError("hop_limit must be 1 to 255")
+        self._hop_limit = value
+
+    @property
+    def remote_addr(self):
+        """Who sent the packet received last: a 4-byte buffer, reused."""
+        write_addr(self._rx_ring, _R_LAST, self._remote)
+        return self._remote
+
+    def can_recv(self):
+        """Whether recv_into() has something to return: a packet or an error."""
+        return self._rx_ring[_R_COUNT] != 0 or self._error != 0
+
+    def can_send(self):
+        """Whether there is room for a packet, if it is small enough."""
+        ring = self._tx_ring
+        return ring[_R_COUNT] < ring[_R_CAPACITY]
+
+    def _detach(self):
+        super()._detach()
+        self._reset()
+
+    def _reset(self):
+        clear(self._rx_ring)
+        clear(self._tx_ring)
+        self._error = 0
+
+    @micropython.viper
+    def recv_into(self, buf) -> int:
+        """Takes a packet: copies what fits into buf and returns its whole length.
+
+        A result above len(buf) means that the rest was cut off. -EAGAIN when there is none, or an
+        error that the net reported, once.
+        """
+        ring = self._rx_ring
+        r = ptr32(ring)
+        if not r[_R_COUNT]:
+            error = int(self._error)
+            if error:
+                self._error = 0
+                return -error
+            return -_EAGAIN
+        at = int(first(ring))
+        n = r[at + _R_LENGTH]
+        room = int(len(buf))
+        r[0] = 0
+        r[1] = r[at]
+        r[2] = n if n < room else room
+        copy(buf, self._rx, ring)
+        pop(ring)
+        return n
+
+    @micropython.viper
+    def _queue(self, buf, remote, port: int) -> int:
+        # A packet for a 4-byte address, from the LOCAL and to the PORT that the caller has chosen.
+        ring = self._tx_ring
+        r = ptr32(ring)
+        n = int(len(buf))
+        if n > r[_R_SIZE]:
+            return -_EMSGSIZE
+        at = int(reserve(ring, n))
+        if at < 0:
+            return -_EAGAIN
+        a = ptr8(remote)
+        r[at + _R_REMOTE] = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
+        r[at + _R_LOCAL] = r[_R_LAST + 1]
+        r[at + _R_PORT] = port
+        r[0] = r[at]
+        r[1] = 0
+        r[2] = n
+        copy(self._tx, buf, ring)
+        commit(ring, at)
+        wake(self._st, self._slot)
+        return n
+
+    @micropython.viper
+    def _receive(self, view, n: int) -> int:
+        # A packet as it is, from the source of the packet in hand. Returns 0 if there is no room.
+        ring = self._rx_ring
+        r = ptr32(ring)
+        st = ptr32(self._st)
+        at = int(reserve(ring, n))
+        if at < 0:
+            st[_C_RAW_FULL] += 1
+            return 0
+        st[_C_RAW_RX] += 1
+        r[at + _R_REMOTE] = st[_SRC]
+        r[at + _R_LOCAL] = st[_DST]
+        r[at + _R_PORT] = 0
+        r[0] = r[at]
+        r[1] = 0
+        r[2] = n
+        copy(self._rx, view, ring)
+        commit(ring, at)
+        return 1
+
+    @micropython.viper
+    def _unreachable(self, number: int):
+        # Only who talks to one peer can know what the error is about (RFC 1122 section 4.1.3.3);
+        # for the others it would fail a call about somebody else.
+        if int(self._peer_known):
+            self._error = number
+
+    @micropython.viper
+    def _egress(self) -> int:
+        # Sends what is queued; the kinds differ in _emit(), which returns a negative errno or 0.
+        ring = self._tx_ring
+        r = ptr32(ring)
+        count = 0
+        turn = r[_R_CAPACITY]
+        while r[_R_COUNT] and turn:
+            turn -= 1
+            result = int(self._emit(ring, int(first(ring))))
+            if result == -_EAGAIN:
+                wake(self._st, self._slot)
+                return count
+            if result == -_EINPROGRESS:
+                set_due(self._st, self._slot, _ARP_RETRY)
+                return count
+            pop(ring)
+            if result < 0:
+                self._error = 0 - result
+            else:
+                count += 1
+        if r[_R_COUNT]:
+            wake(self._st, self._slot)
+        return count

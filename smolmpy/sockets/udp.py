@@ -1,0 +1,247 @@
+"""UDP (RFC 768, RFC 1122 section 4.1)."""
+
+import micropython
+from micropython import const
+
+from ..errno import EADDRINUSE, EDESTADDRREQ, EMSGSIZE, ENETUNREACH
+from ..iface.demux import in_use, lookup
+from ..iface.ipv4 import egress
+from ..iface.route import source
+from ..kernel import checksum, copy_sum
+from ..wire.address import parse, to_word
+from .base import check_port, read_addr, write_addr
+from .packet import PacketSocket
+from .ring import commit, reserve
+
+_KERNEL_SUM = const(3)
+_SRC = const(7)
+_DST = const(8)
+_PORTS = const(9)
+_PSEUDO = const(10)
+_GROUP = const(11)
+
+_C_UDP_RX = const(69)
+_C_UDP_TX = const(70)
+_C_UDP_MALFORMED = const(71)
+_C_UDP_CHECKSUM = const(72)
+_C_UDP_NO_SOCKET = const(73)
+_C_UDP_FULL = const(74)
+
+_R_LAST = const(11)
+_R_OFFSET = const(0)
+_R_LENGTH = const(1)
+_R_REMOTE = const(2)
+_R_LOCAL = const(3)
+_R_PORT = const(4)
+
+_UDP = const(17)
+_HEADER = const(8)
+_PORT_UNREACHABLE = const(3)
+_ENETUNREACH = const(101)
+
+
+@micropython.viper
+def ingress(iface, state, frame, l4, n: int):
+    """Hands the datagram in the frame to its socket, copying and summing in one pass."""
+    st = ptr32(state)
+    p = ptr8(l4)
+    length = (p[4] << 8) | p[5]
+    if n < _HEADER or length < _HEADER or length > n or not (p[2] | p[3]):
+        st[_C_UDP_MALFORMED] += 1
+        return
+    given = (p[6] << 8) | p[7]
+    # The pseudo-header has the length of the datagram, which may be less than the packet's.
+    s = st[_PSEUDO] - n + length
+    st[_PORTS] = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
+    slot = int(lookup(iface._demux, state, _UDP))
+    if slot < 0:
+        if given and int(checksum(l4, 0, length, s)) != 0xFFFF:
+            st[_C_UDP_CHECKSUM] += 1
+            return
+        st[_C_UDP_NO_SOCKET] += 1
+        iface._unreachable(iface, state, frame, _PORT_UNREACHABLE)
+        return
+    socket = iface.sockets[slot]
+    ring = socket._rx_ring
+    r = ptr32(ring)
+    at = int(reserve(ring, length - _HEADER))
+    if at < 0:
+        if given and int(checksum(l4, 0, length, s)) != 0xFFFF:
+            st[_C_UDP_CHECKSUM] += 1
+        else:
+            st[_C_UDP_FULL] += 1
+        return
+    r[0] = r[at]
+    r[1] = _HEADER
+    r[2] = length - _HEADER
+    r[_KERNEL_SUM] = s + ((p[0] << 8) | p[1]) + ((p[2] << 8) | p[3]) + length + given
+    s = int(copy_sum(socket._rx, l4, ring))
+    if given and s != 0xFFFF:
+        st[_C_UDP_CHECKSUM] += 1
+        return
+    st[_C_UDP_RX] += 1
+    r[at + _R_REMOTE] = st[_SRC]
+    r[at + _R_LOCAL] = st[_DST]
+    r[at + _R_PORT] = (p[0] << 8) | p[1]
+    commit(ring, at)
+
+
+class UDPSocket(PacketSocket):
+    """Datagrams: `UDPSocket(rx, tx, packets=4)`, buffers or sizes."""
+
+    def __init__(self, rx, tx, packets=4):
+        super().__init__(rx, tx, packets)
+        self.local_port = 0
+        self._local = bytearray(4)
+        self._connected = None
+        self._peer_known = 0
+        self._peer_port = 0
+
+    def _attach(self, iface, slot):
+        super()._attach(iface, slot)
+        iface._udp_ingress = ingress
+
+    def _detach(self):
+        super()._detach()
+        self.local_port = 0
+        self._peer_known = 0
+
+    def bind(self, port, addr=None):
+        """Receives what is sent to a port (0 picks one), at one of our addresses or at all.
+
+        Raises ValueError for the port or the address, OSError(EADDRINUSE, EADDRNOTAVAIL).
+        """
+        iface = self._need_iface()
+        check_port(port)
+        local = self._local_word(addr)
+        self._unname()
+        if not port:
+            port = self._free_port(_UDP, local)
+        st = self._st
+        st[_DST] = local
+        st[_PORTS] = port
+        if in_use(iface._demux, st, _UDP):
+            self.local_port = 0
+            raise OSError(EADDRINUSE, "port %d is in use" % port)
+        self._name(_UDP, 0, local, port)
+        self._tx_ring[_R_LAST + 1] = local
+        self.local_port = port
+        self._peer_known = 0
+
+    def connect(self, addr, port):
+        """Fixes the peer: send() goes there, only its datagrams are received, errors show."""
+        self._need_iface()
+        addr = parse(addr)
+        check_port(port, least=1)
+        if not self.local_port:
+            self.bind(0)
+        local = self._tx_ring[_R_LAST + 1] or self._source_for(addr)
+        self._tx_ring[_R_LAST + 1] = local
+        self._name(_UDP, to_word(addr), local, (port << 16) | self.local_port)
+        self._rx_ring[_R_LAST] = to_word(addr)
+        self._rx_ring[_R_LAST + 2] = port
+        self._peer_known = 1
+        self._peer_port = port
+        self._connected = addr
+
+    @property
+    def remote_port(self):
+        """The port that the datagram received last came from."""
+        return self._rx_ring[_R_LAST + 2]
+
+    @property
+    def local_addr(self):
+        """The address that the datagram received last was sent to: a 4-byte buffer, reused."""
+        write_addr(self._rx_ring, _R_LAST + 1, self._local)
+        return self._local
+
+    def send_to(self, buf, addr, port):
+        """Queues a datagram; returns its length, -EAGAIN (no room), -EMSGSIZE or -ENETUNREACH."""
+        if isinstance(addr, str) or len(addr) != 4:
+            addr = parse(addr)
+        if not 0 < port < 65536:
+            check_port(port, least=1)
+        if not self.local_port:
+            self._need_iface()
+            self.bind(0)
+        if len(buf) > self.iface.mtu - 28:
+            return -EMSGSIZE
+        if not self._tx_ring[_R_LAST + 1] and self._route(addr) < 0:
+            return -ENETUNREACH
+        return self._queue(buf, addr, port)
+
+    def send(self, buf):
+        """Queues a datagram for the connected peer; -EDESTADDRREQ without one."""
+        if not self._peer_known:
+            return -EDESTADDRREQ
+        error = self._error
+        if error:
+            self._error = 0
+            return -error
+        if len(buf) > self.iface.mtu - 28:
+            return -EMSGSIZE
+        return self._queue(buf, self._connected, self._peer_port)
+
+    @micropython.viper
+    def _route(self, addr) -> int:
+        st = self._st
+        read_addr(addr, st, _DST)
+        return int(source(st))
+
+    def close(self):
+        """Drops what is queued and frees the port; may be bound again."""
+        if self.iface is not None:
+            self._unname()
+        self._reset()
+        self.local_port = 0
+        self._peer_known = 0
+        self._tx_ring[_R_LAST + 1] = 0
+
+    @micropython.viper
+    def _emit(self, ring, at: int) -> int:
+        iface = self.iface
+        state = self._st
+        st = ptr32(state)
+        r = ptr32(ring)
+        l4 = iface._l4
+        p = ptr8(l4)
+        st[_DST] = r[at + _R_REMOTE]
+        st[_SRC] = r[at + _R_LOCAL]
+        if not st[_SRC]:
+            if int(source(state)) < 0:
+                return -_ENETUNREACH
+        src = st[_SRC]
+        dst = st[_DST]
+        n = r[at + _R_LENGTH]
+        length = n + _HEADER
+        sport = int(self.local_port)
+        dport = r[at + _R_PORT]
+        p[0] = sport >> 8
+        p[1] = sport & 255
+        p[2] = dport >> 8
+        p[3] = dport & 255
+        p[4] = length >> 8
+        p[5] = length & 255
+        r[0] = _HEADER
+        r[1] = r[at]
+        r[2] = n
+        r[_KERNEL_SUM] = (
+            ((src >> 16) & 0xFFFF)
+            + (src & 0xFFFF)
+            + ((dst >> 16) & 0xFFFF)
+            + (dst & 0xFFFF)
+            + _UDP
+            + length
+            + length
+            + sport
+            + dport
+        )
+        s = int(copy_sum(l4, self._tx, ring)) ^ 0xFFFF
+        if not s:
+            s = 0xFFFF  # 0 would say that there is no checksum (RFC 768)
+        p[6] = s >> 8
+        p[7] = s & 255
+        result = int(egress(iface, state, iface._frame, length, _UDP, int(self._hop_limit), 0))
+        if result == 0:
+            st[_C_UDP_TX] += 1
+        return result
