@@ -14,24 +14,20 @@ def describe(buf, start, end):
         return "ARP, hardware %d, protocol 0x%04x, length %d" % (hardware, protocol, n)
     operation = buf[start + 6] << 8 | buf[start + 7]
     sender_mac = bytes(buf[start + 8 : start + 14])
-    sender = bytes(buf[start + 14 : start + 18])
+    sender = format(bytes(buf[start + 14 : start + 18]))
     target_mac = bytes(buf[start + 18 : start + 24])
     target = format(bytes(buf[start + 24 : start + 28]))
     if operation == 1:
-        if sender == bytes(buf[start + 24 : start + 28]):
-            text = "Announcement " + target
-        elif not any(sender):
-            text = "Probe " + target
-        elif any(target_mac):
+        if any(target_mac):
             text = "Request who-has %s (%s) tell %s" % (
                 target,
                 format_mac(target_mac),
-                format(sender),
+                sender,
             )
         else:
-            text = "Request who-has %s tell %s" % (target, format(sender))
+            text = "Request who-has %s tell %s" % (target, sender)
     elif operation == 2:
-        text = "Reply %s is-at %s" % (format(sender), format_mac(sender_mac))
+        text = "Reply %s is-at %s" % (sender, format_mac(sender_mac))
     else:
-        text = "operation %d, %s to %s" % (operation, format(sender), target)
+        text = "operation %d, %s to %s" % (operation, sender, target)
     return "ARP, %s, length %d" % (text, n)
