@@ -20,6 +20,10 @@ def _key():
     return hashlib.sha256(text).hexdigest()
 
 
+def _has_venv():
+    return all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
+
+
 def ensure():
     """Returns the Python of build/venv, after making it if it is not there or out of date."""
     if sys.version_info < (3, 10):
@@ -27,8 +31,11 @@ def ensure():
     key = _key()
     if _STAMP.exists() and _STAMP.read_text() == key:
         return PYTHON
-    if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
+    if not _has_venv():
         deps.install(["python3-venv"], "Python's venv module")
+        importlib.invalidate_caches()
+        if not _has_venv():
+            raise Missing(f"{sys.executable} has no venv module: take PYTHON=/usr/bin/python3.")
     say(f"making {VENV.relative_to(ROOT)} with the packages of tools/requirements.txt")
     shutil.rmtree(VENV, ignore_errors=True)
     run(sys.executable, "-m", "venv", VENV)
