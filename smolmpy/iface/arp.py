@@ -57,6 +57,8 @@ def ingress(iface, state, frame, n: int):
     lo = (f[24] << 24) | (f[25] << 16) | (f[26] << 8) | f[27]
     sender = (f[28] << 24) | (f[29] << 16) | (f[30] << 8) | f[31]
     target = (f[38] << 24) | (f[39] << 16) | (f[40] << 8) | f[41]
+    M = 0xFFFF
+    M |= M << 16
     ours = 0
     on_link = 0
     at = _ADDRESS_TABLE
@@ -70,8 +72,9 @@ def ingress(iface, state, frame, n: int):
             return
         if addr == target:
             ours = 1
-        if not (addr ^ sender) & st[at + 1]:
-            on_link = 1
+        mask = st[at + 1]
+        if not (addr ^ sender) & mask and (sender | mask != M or mask | 1 == M):
+            on_link = 1  # and not the broadcast address
         at += _ADDRESS_WORDS
     # A probe has no sender address yet (RFC 5227 section 1.1): answered, not learned.
     if sender:

@@ -11,15 +11,20 @@ _NOW = const(4)
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
+_PSEUDO = const(10)
 _GROUP = const(11)
 _ERRORS_LEFT = const(17)
 _ERRORS_TIME = const(18)
 _QUOTED = const(21)
 _QUOTED_MTU = const(22)
+_OPTIONS = const(125)
 _ADDRESSES = const(24)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 
+_C_UDP_MALFORMED = const(71)
+_C_UDP_CHECKSUM = const(72)
+_C_UDP_NO_SOCKET = const(73)
 _C_ICMP_RX = const(60)
 _C_ICMP_MALFORMED = const(61)
 _C_ICMP_CHECKSUM = const(62)
@@ -39,6 +44,7 @@ _UNREACHABLE = const(3)
 _ECHO = const(8)
 _TIME_EXCEEDED = const(11)
 _PARAMETER_PROBLEM = const(12)
+_PORT_UNREACHABLE = const(3)
 _FRAGMENTATION_NEEDED = const(4)
 
 # As many errors at once, and one more for each interval: RFC 1812 section 4.3.2.8.
@@ -140,6 +146,7 @@ def _error(iface, state, l4, n: int) -> int:
             st[_QUOTED_MTU] = (p[6] << 8) | p[7]
     elif kind == _PARAMETER_PROBLEM:
         number = _EPROTO
+    reporter = st[_SRC]
     st[_SRC] = remote
     st[_DST] = local
     st[_PORTS] = ports
@@ -148,10 +155,26 @@ def _error(iface, state, l4, n: int) -> int:
         return 0
     st[_QUOTED] = (p[at + 4] << 24) | (p[at + 5] << 16) | (p[at + 6] << 8) | p[at + 7]
     if protocol == _ICMP:
+        st[_SRC] = reporter
         iface.sockets[slot]._receive(l4, n)
     else:
         iface.sockets[slot]._unreachable(number)
     return 1
+
+
+@micropython.viper
+def closed_port(iface, state, frame, l4, n: int):
+    """Answers a UDP datagram that no socket is for, if it is sound."""
+    st = ptr32(state)
+    p = ptr8(l4)
+    length = (p[4] << 8) | p[5]
+    if n < 8 or length < 8 or length > n:
+        st[_C_UDP_MALFORMED] += 1
+    elif p[6] | p[7] and int(checksum(l4, 0, length, st[_PSEUDO] - n + length)) != 0xFFFF:
+        st[_C_UDP_CHECKSUM] += 1
+    else:
+        st[_C_UDP_NO_SOCKET] += 1
+        unreachable(iface, state, frame, _PORT_UNREACHABLE)
 
 
 @micropython.viper
@@ -175,11 +198,21 @@ def unreachable(iface, state, frame, code: int):
         return
     st[_ERRORS_LEFT] -= 1
     st[_C_ICMP_ERRORS_TX] += 1
-    i = (f[16] << 8) | f[17]
+    options = st[_OPTIONS]
+    i = ((f[16] << 8) | f[17]) - options
     while i < 28:
         f[14 + i] = 0  # what lies behind a shorter packet is not for others to see
         i += 1
-    i = 27
+    i = 7
+    while i >= 0:
+        f[62 + options + i] = f[34 + i]
+        i -= 1
+    if options:
+        o = ptr8(iface._options)
+        while i < options - 1:
+            i += 1
+            f[62 + i] = o[i]
+    i = 19
     while i >= 0:
         f[42 + i] = f[14 + i]
         i -= 1
@@ -189,9 +222,9 @@ def unreachable(iface, state, frame, code: int):
         i += 1
     f[34] = _UNREACHABLE
     f[35] = code
-    s = int(checksum(frame, 34, 36, 0)) ^ 0xFFFF
+    s = int(checksum(frame, 34, 36 + options, 0)) ^ 0xFFFF
     f[36] = s >> 8
     f[37] = s & 255
     f[15] = 0
     f[23] = _ICMP
-    reply(iface, state, frame, 36)
+    reply(iface, state, frame, 36 + options)

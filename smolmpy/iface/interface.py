@@ -30,6 +30,14 @@ _C_RX_DEVICE_ERRORS = const(34)
 _BUDGET = const(32)
 
 
+class _NoSocket:
+    def _egress(self):
+        return 0
+
+
+_NO_SOCKET = _NoSocket()
+
+
 class Interface:
     """A host on a link: `Interface(device, mac)`, then `add_address`, `add`, and `poll` for ever.
 
@@ -58,7 +66,7 @@ class Interface:
             entries *= 2
         self.device = device
         self.mtu = device.mtu
-        self.sockets = [None] * sockets
+        self.sockets = [_NO_SOCKET] * sockets
         self._st = state.make(self.mac, sockets, entries, routes, addresses)
         secret.seed(self._st, seed)
         self._demux = demux.make(sockets)
@@ -71,12 +79,13 @@ class Interface:
         self._frame = buf[2:]
         self._l4 = buf[36:]
         self._st[_FRAME_SIZE] = size
+        self._options = bytearray(40)
         if getattr(device, "loopback", False):
             self._st[_FLAGS] = _LOOPBACK
         self._icmp_ingress = icmpv4.ingress
         self._unreachable = icmpv4.unreachable
         self._tcp_ingress = None
-        self._udp_ingress = None
+        self._udp_ingress = icmpv4.closed_port
         self._raw_ingress = None
         self._other_ingress = None
 
@@ -115,7 +124,7 @@ class Interface:
         if socket.iface is not None:
             raise OSError(EINVAL, "socket is on an interface already")
         for slot, taken in enumerate(self.sockets):
-            if taken is None:
+            if taken is _NO_SOCKET:
                 socket._attach(self, slot)
                 self.sockets[slot] = socket
                 return socket
@@ -129,7 +138,7 @@ class Interface:
         demux.remove(self._demux, slot)
         self._st[self._st[_DUES] + slot] = 0
         socket._detach()
-        self.sockets[slot] = None
+        self.sockets[slot] = _NO_SOCKET
 
     # Addresses
 
@@ -225,8 +234,11 @@ class Interface:
 
     def add_neighbor(self, addr, mac):
         """Enters a neighbor that does not expire."""
+        mac = parse_mac(mac)
+        if mac[0] & 1:
+            raise ValueError("mac must be a unicast address")
         self._st[_DST] = to_word(parse(addr))
-        if not neighbor.add_static(self._st, _DST, parse_mac(mac)):
+        if not neighbor.add_static(self._st, _DST, mac):
             raise OSError(ENOMEM, "the neighbor cache is full of static entries")
 
     def remove_neighbor(self, addr):

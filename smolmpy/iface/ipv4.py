@@ -8,7 +8,7 @@ where the view `l4` of the same buffer begins.
 import micropython
 from micropython import const
 
-from ..kernel import copy
+from ..kernel import checksum, copy
 from .arp import request
 from .ethernet import sender, transmit
 from .neighbor import resolve
@@ -21,6 +21,7 @@ _GROUP = const(11)
 _IP_ID = const(16)
 _FLAGS = const(19)
 _RAW = const(23)
+_OPTIONS = const(125)
 _ADDRESSES = const(24)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
@@ -43,7 +44,6 @@ _TCP = const(6)
 _UDP = const(17)
 
 _PROTOCOL_UNREACHABLE = const(2)
-_PORT_UNREACHABLE = const(3)
 
 _LOOSE_SOURCE_ROUTE = const(131)
 _STRICT_SOURCE_ROUTE = const(137)
@@ -64,26 +64,25 @@ def ingress(iface, state, frame, l4, n: int):
     if f[14] >> 4 != 4 or header < 20 or total < header or total > n:
         st[_C_IP_MALFORMED] += 1
         return
+    s = (
+        ((f[14] << 8) | f[15])
+        + total
+        + ((f[18] << 8) | f[19])
+        + ((f[20] << 8) | f[21])
+        + ((f[22] << 8) | f[23])
+        + ((f[24] << 8) | f[25])
+        + ((f[26] << 8) | f[27])
+        + ((f[28] << 8) | f[29])
+        + ((f[30] << 8) | f[31])
+        + ((f[32] << 8) | f[33])
+    )
     if header > 20:
-        if not int(_strip_options(state, frame, header, total)):
-            return
-        total -= header - 20
-    else:
-        s = (
-            ((f[14] << 8) | f[15])
-            + total
-            + ((f[18] << 8) | f[19])
-            + ((f[20] << 8) | f[21])
-            + ((f[22] << 8) | f[23])
-            + ((f[24] << 8) | f[25])
-            + ((f[26] << 8) | f[27])
-            + ((f[28] << 8) | f[29])
-            + ((f[30] << 8) | f[31])
-            + ((f[32] << 8) | f[33])
-        )
-        if (s & 0xFFFF) + (s >> 16) != 0xFFFF:
-            st[_C_IP_CHECKSUM] += 1
-            return
+        s = int(checksum(frame, 34, header - 20, s))
+    if (s & 0xFFFF) + (s >> 16) != 0xFFFF:
+        st[_C_IP_CHECKSUM] += 1
+        return
+    if header > 20 and not int(_check_options(state, frame, header)):
+        return
     src = (f[26] << 24) | (f[27] << 16) | (f[28] << 8) | f[29]
     dst = (f[30] << 24) | (f[31] << 16) | (f[32] << 8) | f[33]
     loopback = st[_FLAGS] & _LOOPBACK
@@ -121,7 +120,7 @@ def ingress(iface, state, frame, l4, n: int):
         st[_C_IP_FRAGMENT] += 1
         return
     protocol = f[23]
-    length = total - 20
+    length = total - header
     st[_SRC] = src
     st[_DST] = dst
     st[_PSEUDO] = (
@@ -135,6 +134,9 @@ def ingress(iface, state, frame, l4, n: int):
     taken = 0
     if st[_RAW]:
         taken = int(iface._raw_ingress(iface, state, frame, total + 14, 1))
+    st[_OPTIONS] = header - 20
+    if header > 20:
+        _strip_options(iface, state, frame, length)
     if protocol == _TCP:
         handler = iface._tcp_ingress
     elif protocol == _UDP:
@@ -146,29 +148,17 @@ def ingress(iface, state, frame, l4, n: int):
     if handler:
         handler(iface, state, frame, l4, length)
     elif not taken:
-        if protocol == _UDP:
-            iface._unreachable(iface, state, frame, _PORT_UNREACHABLE)
-            return
         st[_C_IP_PROTOCOL] += 1
         iface._unreachable(iface, state, frame, _PROTOCOL_UNREACHABLE)
 
 
 @micropython.viper
-def _strip_options(state, frame, header: int, total: int) -> int:
-    # Moves the payload up to where it lies without options, and makes the header say so. Returns 0
-    # for a packet that is dropped.
+def _check_options(state, frame, header: int) -> int:
+    # Returns 0 for a packet that is to be dropped.
     st = ptr32(state)
     f = ptr8(frame)
-    s = 0
-    i = 14
-    end = 14 + header
-    while i < end:
-        s += (f[i] << 8) | f[i + 1]
-        i += 2
-    if (s & 0xFFFF) + (s >> 16) != 0xFFFF:
-        st[_C_IP_CHECKSUM] += 1
-        return 0
     i = 34
+    end = 14 + header
     while i < end:
         kind = f[i]
         if kind == 0:
@@ -177,22 +167,29 @@ def _strip_options(state, frame, header: int, total: int) -> int:
             i += 1
             continue
         if kind == _LOOSE_SOURCE_ROUTE or kind == _STRICT_SOURCE_ROUTE:
-            st[_C_IP_SOURCE_ROUTE] += 1  # RFC 7126 section 4: dropped
+            st[_C_IP_SOURCE_ROUTE] += 1  # RFC 7126 section 4
             return 0
         if i + 1 >= end or f[i + 1] < 2 or i + f[i + 1] > end:
             st[_C_IP_MALFORMED] += 1
             return 0
         i += f[i + 1]
-    st[0] = 34
-    st[1] = end
-    st[2] = total - header
-    copy(frame, frame, state)
-    total -= header - 20
-    f[14] = 0x45
-    f[16] = total >> 8
-    f[17] = total & 255
     st[_C_IP_OPTIONS] += 1
     return 1
+
+
+@micropython.viper
+def _strip_options(iface, state, frame, length: int):
+    # Moves the payload up to where it lies without options. They are kept, since an ICMP error
+    # quotes them.
+    st = ptr32(state)
+    st[0] = 0
+    st[1] = 34
+    st[2] = st[_OPTIONS]
+    copy(iface._options, frame, state)
+    st[0] = 34
+    st[1] = 34 + st[_OPTIONS]
+    st[2] = length
+    copy(frame, frame, state)
 
 
 @micropython.viper

@@ -13,6 +13,7 @@ _MAC_HI = const(12)
 _MAC_LO = const(13)
 _PEER_HI = const(14)
 _PEER_LO = const(15)
+_FLAGS = const(19)
 _ADDRESSES = const(24)
 _ROUTES = const(25)
 _ROUTES_LEN = const(26)
@@ -20,6 +21,7 @@ _NEIGHBORS = const(27)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 _ROUTE_WORDS = const(4)
+_LOOPBACK = const(1)
 
 
 @micropython.viper
@@ -47,6 +49,8 @@ def next_hop(state) -> int:
         addr = st[at]
         mask = st[at + 1]
         if addr == dst:
+            if not st[_FLAGS] & _LOOPBACK:
+                return -1  # a device that does not bring it back
             st[_PEER_HI] = st[_MAC_HI]
             st[_PEER_LO] = st[_MAC_LO]
             return 0

@@ -44,8 +44,8 @@ def ingress(iface, state, frame, n, layer):
 class RawSocket(PacketSocket):
     """`RawSocket(rx, tx, packets=4, protocol=n)`: IPv4 packets of a protocol, header included.
 
-    Their length and checksum are filled in on the way out, and identification, hop limit and a
-    source of 0.0.0.0 too. With `ethertype=n`, or with neither, Ethernet frames instead, of one
+    Their length, identification and checksum are filled in on the way out, and a source of 0.0.0.0
+    too. With `ethertype=n`, or with neither, Ethernet frames instead, of one
     type or all; the source address is always ours. What is received is a copy: the stack
     handles it too, but does not answer a protocol that has a socket with "unreachable".
     """
@@ -115,5 +115,4 @@ class RawSocket(PacketSocket):
             st[_SRC] = src
         elif int(source(state)) < 0:
             return -_ENETUNREACH
-        hops = int(self._hop_limit)
-        return int(egress(iface, state, frame, n - 20, f[23], hops, f[15]))
+        return int(egress(iface, state, frame, n - 20, f[23], f[22], f[15]))

@@ -5,6 +5,7 @@ from micropython import const
 
 from ..errno import EADDRINUSE, EDESTADDRREQ, EMSGSIZE, ENETUNREACH
 from ..iface.demux import in_use, lookup
+from ..iface.icmpv4 import closed_port
 from ..iface.ipv4 import egress
 from ..iface.route import source
 from ..kernel import checksum, copy_sum
@@ -18,13 +19,11 @@ _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
 _PSEUDO = const(10)
-_GROUP = const(11)
 
 _C_UDP_RX = const(69)
 _C_UDP_TX = const(70)
 _C_UDP_MALFORMED = const(71)
 _C_UDP_CHECKSUM = const(72)
-_C_UDP_NO_SOCKET = const(73)
 _C_UDP_FULL = const(74)
 
 _R_LAST = const(11)
@@ -36,7 +35,6 @@ _R_PORT = const(4)
 
 _UDP = const(17)
 _HEADER = const(8)
-_PORT_UNREACHABLE = const(3)
 _ENETUNREACH = const(101)
 
 
@@ -55,11 +53,7 @@ def ingress(iface, state, frame, l4, n: int):
     st[_PORTS] = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
     slot = int(lookup(iface._demux, state, _UDP))
     if slot < 0:
-        if given and int(checksum(l4, 0, length, s)) != 0xFFFF:
-            st[_C_UDP_CHECKSUM] += 1
-            return
-        st[_C_UDP_NO_SOCKET] += 1
-        iface._unreachable(iface, state, frame, _PORT_UNREACHABLE)
+        closed_port(iface, state, frame, l4, n)
         return
     socket = iface.sockets[slot]
     ring = socket._rx_ring

@@ -195,6 +195,8 @@ def test_connect_filters():
     assert recv(s) == b"yes"
     h.inject(udp(5001, 6969, b"no"), udp(5000, 6969, b"no", src="192.168.69.101"))
     assert recv(s) == EAGAIN
+    h.expect("icmp", type=3, code=3, dst=PEER)
+    h.expect("icmp", type=3, code=3, dst="192.168.69.101")
     assert s.send(b"abc") == 3
     h.expect("udp", sport=6969, dport=5000, data=b"abc")
 
