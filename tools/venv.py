@@ -28,6 +28,9 @@ def ensure():
     """Returns the Python of build/venv, after making it if it is not there or out of date."""
     if sys.version_info < (3, 10):
         raise Missing(f"Python 3.10 or newer is needed; {sys.executable} is {sys.version}.")
+    if inside():
+        # A program must not take away the Python that it runs on.
+        return PYTHON
     key = _key()
     if _STAMP.exists() and _STAMP.read_text() == key:
         return PYTHON
