@@ -1,0 +1,206 @@
+"""W5100S: a W5500 with half the memory, another address map, and buffers that do not wrap.
+
+Registers are named as in the W5100S data sheet. What differs from the W5500 is here: an SPI frame
+is an opcode and a 16-bit address, memory is 8 KB each way, and a frame that reaches the end of a
+ring is moved in two transactions. The pieces of such a frame begin at any byte of the caller's
+buffer, and views of every byte would cost too much: what lies between the end of the ring and the
+next step of 32 bytes goes through a small buffer, and the rest follows in steps.
+"""
+
+from micropython import const
+
+from .w5500 import W5500
+
+_COMMON = const(0)
+_SOCKET = const(1)
+
+_RMSR = const(0x1A)
+_TMSR = const(0x1B)
+_IMR = const(0x16)
+_SN_MR2 = const(0x2F)
+_PHYSR = const(0x3C)
+_VERR = const(0x80)
+
+_MACRAW = const(0x04)
+_MF = const(0x40)
+_MMBLK = const(0x20)
+_IPV6BLK = const(0x10)
+
+_RING = const(0x1FFF)
+_MIN = const(60)
+_TAGGED = const(1518)
+
+# Where each space begins: common registers, socket 0, transmit and receive memory.
+_BASES = (0x0000, 0x0400, 0x4000, 0x6000)
+
+
+class W5100S(W5500):
+    """Arguments and errors are those of `W5500`."""
+
+    _NAME = "W5100S"
+    _VERSION = 0x51
+    _VERSION_AT = _VERR
+    _SIZE = 8192
+    _PHY_AT = _PHYSR
+    _ADDRESS = 1
+    _MASK = 0x1F
+    _RX_HIGH = 0x60
+    _TX_HIGH = 0x40
+
+    def __init__(self, *args, **kwargs):
+        self._rx_steps = self._tx_steps = ()
+        piece = memoryview(bytearray(32))
+        self._piece = piece
+        # Exact lengths, put together from powers of two.
+        self._powers = tuple([piece[: 1 << n] for n in range(5)])
+        super().__init__(*args, **kwargs)
+        self._rx_open = memoryview(self._rx_command)[:3]
+        self._tx_open = self._tx_command
+
+    def _command(self, space, at, room, write):
+        frame = bytearray(3 + room)
+        self._aim(frame, space, at, write)
+        return frame
+
+    def _aim(self, frame, space, at, write):
+        at += _BASES[space]
+        frame[0] = 0xF0 if write else 0x0F
+        frame[1] = at >> 8
+        frame[2] = at & 0xFF
+
+    def _sn_mr(self):
+        return _MACRAW if self._open_filter else _MACRAW | _MF
+
+    def _configure(self):
+        # Two bits a socket, from the lowest: all 8 KB to socket 0, which leaves nothing.
+        self._put(_COMMON, _RMSR, 3)
+        self._put(_COMMON, _TMSR, 3)
+        block = 0
+        if not self._open_filter:
+            block = _IPV6BLK | (0 if self._multicast else _MMBLK)
+        self._put(_SOCKET, _SN_MR2, block)
+        self._put(_COMMON, _IMR, 0 if self.interrupt is None else 1)
+
+    def _steps(self, buf, room):
+        if buf is self._rx_buf and self._rx_steps:
+            return self._rx_steps
+        if buf is self._tx_buf and self._tx_steps:
+            return self._tx_steps
+        view = memoryview(buf)
+        return [view[at : min(at + 32, room)] for at in range(0, room, 32)]
+
+    def _adopt_rx(self, buf):
+        super()._adopt_rx(buf)
+        self._rx_steps = ()
+        self._rx_steps = self._steps(buf, self._rx_room)
+
+    def _adopt_tx(self, buf):
+        super()._adopt_tx(buf)
+        self._tx_steps = ()
+        self._tx_steps = self._steps(buf, min(len(buf), 1514))
+
+    def _take(self):
+        offset = self._read_at & _RING
+        if offset + _TAGGED + 34 <= _RING:
+            return W5500._take(self)
+        head = self._rx_head
+        for _ in range(2):
+            self._open_ring(self._rx_open, offset, self._RX_HIGH)
+            self._rx_piece(head, 3, 1)
+            if offset == _RING:
+                self._cs(1)
+                self._open_ring(self._rx_open, 0, self._RX_HIGH)
+            self._rx_piece(head, 4, 1)
+            length = (head[3] << 8 | head[4]) - 2
+            if _MIN <= length <= _TAGGED and length + 2 <= self._waiting:
+                if length <= self._rx_room:
+                    self._take_round((offset + 2) & _RING, length)
+                self._cs(1)
+                return length
+            self._cs(1)
+        return -1
+
+    def _take_round(self, offset, length):
+        # The rest of a frame, from `offset` of the ring, where the chip's address stands already.
+        buf = self._rx_buf
+        room = _RING + 1 - offset  # before the end of the ring
+        if length < room:
+            room = length
+        at = room & ~31
+        if at:
+            self._read(self._rx_views[at >> 5])
+        self._rx_piece(buf, at, room - at)
+        if length == room:
+            return
+        self._cs(1)
+        self._open_ring(self._rx_open, 0, self._RX_HIGH)
+        at = (room + 31) & ~31
+        if at > length:
+            at = length
+        self._rx_piece(buf, room, at - room)
+        while at < length:
+            self._read(self._rx_steps[at >> 5])
+            at += 32
+
+    def _put_frame(self, length):
+        offset = self._write_at & _RING
+        if offset + 1514 + 32 <= _RING:
+            W5500._put_frame(self, length)
+            return
+        buf = self._tx_buf
+        self._open_ring(self._tx_open, offset, self._TX_HIGH)
+        room = _RING + 1 - offset
+        if length < room:
+            room = length
+        at = room & ~31
+        if at:
+            self._write(self._tx_views[at >> 5])
+        self._tx_piece(buf, at, room - at)
+        if length > room:
+            self._cs(1)
+            self._open_ring(self._tx_open, 0, self._TX_HIGH)
+            at = (room + 31) & ~31
+            if at > length:
+                at = length
+            self._tx_piece(buf, room, at - room)
+            while at < length:
+                self._write(self._tx_steps[at >> 5])
+                at += 32
+        self._cs(1)
+
+    def _open_ring(self, command, offset, high):
+        # Chip select falls here, and the caller raises it.
+        command[1] = offset >> 8 | high
+        command[2] = offset & 0xFF
+        self._cs(0)
+        self._write(command)
+
+    def _rx_piece(self, buf, at, n):
+        # Fewer than 32 bytes, exactly.
+        piece = self._piece
+        for power in range(5):
+            k = 1 << power
+            if n & k:
+                self._read(self._powers[power])
+                for i in range(k):
+                    buf[at + i] = piece[i]
+                at += k
+
+    def _tx_piece(self, buf, at, n):
+        piece = self._piece
+        for power in range(5):
+            k = 1 << power
+            if n & k:
+                for i in range(k):
+                    piece[i] = buf[at + i]
+                self._write(self._powers[power])
+                at += k
+
+    @property
+    def speed(self):
+        """10 or 100 Mbit/s."""
+        return 10 if self._get(_COMMON, _PHYSR) & 2 else 100
+
+    @property
+    def full_duplex(self):
+        return not self._get(_COMMON, _PHYSR) & 4

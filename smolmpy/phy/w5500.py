@@ -1,0 +1,483 @@
+"""W5500: a 10/100 Ethernet chip on SPI, used for raw frames (MACRAW) on its socket 0.
+
+`W5500(spi, cs, reset, interrupt, mac=...)` is a device as docs/architecture.md describes it.
+Sections are those of the W5500 data sheet, version 1.0.9. SPI mode 0 or 3, to 33 MHz.
+
+A frame costs four transactions to receive (registers, frame, Sn_RX_RD, RECV), fewer when several
+wait, and three or four to send (frame, registers unless known, Sn_TX_WR, SEND). One burst over all
+registers of the socket tells whether the chip is alive, what was received and what was sent, since
+an SPI transaction costs a board as much time as a hundred bytes.
+
+The chip's memory has room for a frame while another is on the line, so a frame is written first,
+and then, if need be, the end of the last one is awaited. The hardware pads short frames.
+
+Nothing here waits for ever: every loop counts. A length that cannot be, a socket that closed
+itself, a chip that was reset or went away is noticed, counted and mended: `receive` or `transmit`
+returns -EIO then, or -ENODEV for as long as no chip answers.
+"""
+
+from micropython import const
+
+from .spi import SPIChip, sleep_ms
+
+# Blocks, `space` below: common registers, registers of socket 0, its buffers (2.2.2).
+_COMMON = const(0)
+_SOCKET = const(1)
+_TX = const(2)
+_RX = const(3)
+
+# Common registers (4.1).
+_MR = const(0x00)
+_SHAR = const(0x09)
+_SIMR = const(0x18)
+_PHYCFGR = const(0x2E)
+_VERSIONR = const(0x39)
+
+# Socket registers (4.2), the same in W5100S.
+_SN_MR = const(0x00)
+_SN_CR = const(0x01)
+_SN_SR = const(0x03)
+_SN_RXBUF_SIZE = const(0x1E)
+_SN_TXBUF_SIZE = const(0x1F)
+_SN_TX_WR = const(0x24)
+_SN_RX_RD = const(0x28)
+_SN_IMR = const(0x2C)
+
+_OPEN = const(0x01)
+_CLOSE = const(0x10)
+_SEND = const(0x20)
+_RECV = const(0x40)
+_RECEIVED = const(0x04)
+_SENDOK = const(0x10)
+_CLOSED = const(0x00)
+_SOCK_MACRAW = const(0x42)
+
+# Sn_MR: MACRAW, filter on the own address, no multicast, no IPv6.
+_MACRAW = const(0x04)
+_MFEN = const(0x80)
+_MMB = const(0x20)
+_MIP6B = const(0x10)
+
+# The burst over Sn_MR to Sn_RX_WR, after the 3 bytes of the SPI frame.
+_BURST = const(47)
+_AT_MR = const(3)
+_AT_CR = const(4)
+_AT_IR = const(5)
+_AT_SR = const(6)
+_AT_TX_WR = const(39)
+_AT_RSR = const(41)
+_AT_RX_RD = const(43)
+_AT_RX_WR = const(45)
+
+# How often a register is read before a wait is given up: two maximal frames on a line of
+# 10 Mbit/s take 130 reads at 20 MHz, without what the host spends.
+_TRIES = const(150)
+# So many transmits in a row that found the last frame unsent mean that it never will be.
+_STALLED = const(16)
+# How often `receive` believes an idle interrupt pin before it asks the chip.
+_BELIEVE = const(15)
+# Received bytes that are given back to the chip at once.
+_HELD = const(4096)
+
+_MIN = const(60)
+_MAX = const(1514)
+_TAGGED = const(1518)
+
+_EIO = const(5)
+_EAGAIN = const(11)
+_ENODEV = const(19)
+_EMSGSIZE = const(90)
+
+
+class W5500(SPIChip):
+    """The chip with the address `mac` (6 bytes; None: leave it without, and hear everything).
+
+    `multicast` lets IPv4 groups pass the filter; `promiscuous` turns the filter off. Raises
+    `OSError(ENODEV)` if there is no such chip.
+    """
+
+    _NAME = "W5500"
+    _VERSION = 0x04
+    _VERSION_AT = _VERSIONR
+    _SIZE = 16384
+    _PHY_AT = _PHYCFGR
+    # Where the address is in an SPI frame, and what its high byte keeps and gets in each buffer.
+    _ADDRESS = 0
+    _MASK = 0xFF
+    _RX_HIGH = 0
+    _TX_HIGH = 0
+
+    def __init__(
+        self, spi, cs, reset=None, interrupt=None, *, mac=None, multicast=False, promiscuous=False
+    ):
+        super().__init__(spi, cs, reset, interrupt, mac)
+        self._open_filter = promiscuous or mac is None
+        self._multicast = multicast
+        self._mode = self._sn_mr()
+        self._ask = self._command(_SOCKET, _SN_MR, 44, False)
+        self._regs = bytearray(_BURST)
+        self._clear = self._command(_SOCKET, _SN_CR + 1, 1, True)
+        self._clear[3] = _RECEIVED
+        self._rx_rd = self._command(_SOCKET, _SN_RX_RD, 2, True)
+        self._recv = self._command(_SOCKET, _SN_CR, 1, True)
+        self._recv[3] = _RECV
+        self._tx_wr = self._command(_SOCKET, _SN_TX_WR, 2, True)
+        # SEND, and in the next register the end of the last frame is forgotten.
+        self._send = self._command(_SOCKET, _SN_CR, 2, True)
+        self._send[3] = _SEND
+        self._send[4] = _SENDOK
+        self._rx_command = self._command(_RX, 0, 2, False)
+        self._rx_head = bytearray(5)
+        self._tx_command = self._command(_TX, 0, 0, True)
+        self._one = bytearray(4)
+        self._one_answer = bytearray(4)
+        self.rx_frames = self.rx_errors = self.rx_too_long = 0
+        self.tx_frames = self.tx_stalls = self.restarts = 0
+        self._down = False
+        self._forget()
+        # Some chips answer 0 for a while after power-on.
+        for _ in range(20):
+            version = self._get(_COMMON, self._VERSION_AT)
+            if version == self._VERSION:
+                break
+            sleep_ms(1)
+        else:
+            raise OSError(
+                _ENODEV,
+                "no %s: its version reads 0x%02x, not 0x%02x; check %s"
+                % (
+                    self._NAME,
+                    version,
+                    self._VERSION,
+                    "wiring (MISO, MOSI, SCK, CS), power and reset"
+                    if version in (0, 0xFF)
+                    else "which chip it is, and the SPI clock",
+                ),
+            )
+        if self._start():
+            raise OSError(_EIO, "%s does not keep what it is told; check SPI clock" % self._NAME)
+        self.restarts = 0
+
+    # ---- addressing; W5100S differs ----
+
+    def _command(self, space, at, room, write):
+        # An SPI frame: address, control byte (2.2), and room for data.
+        frame = bytearray(3 + room)
+        frame[0] = at >> 8
+        frame[1] = at & 0xFF
+        frame[2] = space << 3 | (4 if write else 0)
+        return frame
+
+    def _aim(self, frame, space, at, write):
+        frame[0] = at >> 8
+        frame[1] = at & 0xFF
+        frame[2] = space << 3 | (4 if write else 0)
+
+    def _sn_mr(self):
+        if self._open_filter:
+            return _MACRAW
+        return _MACRAW | _MFEN | _MIP6B | (0 if self._multicast else _MMB)
+
+    def _configure(self):
+        # All memory to socket 0 (4.2 Sn_RXBUF_SIZE); first the others give theirs back.
+        for n in range(7, -1, -1):
+            space = n << 2 | _SOCKET
+            self._put(space, _SN_RXBUF_SIZE, 0 if n else 16)
+            self._put(space, _SN_TXBUF_SIZE, 0 if n else 16)
+        self._put(_COMMON, _SIMR, 0 if self.interrupt is None else 1)
+
+    # ---- registers, one at a time; not on the way of a frame ----
+
+    def _get(self, space, at):
+        one = self._one
+        self._aim(one, space, at, False)
+        self._cs(0)
+        self._exchange(one, self._one_answer)
+        self._cs(1)
+        return self._one_answer[3]
+
+    def _put(self, space, at, value):
+        one = self._one
+        self._aim(one, space, at, True)
+        one[3] = value
+        self._cs(0)
+        self._write(one)
+        self._cs(1)
+
+    def _await(self, space, at, value):
+        for _ in range(_TRIES):
+            if self._get(space, at) == value:
+                return True
+        return False
+
+    # ---- start and repair ----
+
+    def _forget(self):
+        self._waiting = 0  # received bytes in the chip that are known and not yet read
+        self._held = 0  # read, and not yet given back
+        self._read_at = 0
+        self._write_at = 0
+        self._sending = False
+        self._stuck = 0
+
+    def _start(self):
+        # Reset and set up: 0, or a negative errno. Allocates nothing.
+        self._down = True
+        self._faults = 0
+        self.restarts += 1
+        if self._get(_COMMON, self._VERSION_AT) != self._VERSION:
+            return -_ENODEV
+        self._put(_COMMON, _MR, 0x80)
+        if not self._await(_COMMON, _MR, 0):
+            return -_EIO
+        if self.mac is not None:
+            for i in range(6):
+                self._put(_COMMON, _SHAR + i, self.mac[i])
+            for i in range(6):
+                if self._get(_COMMON, _SHAR + i) != self.mac[i]:
+                    return -_EIO
+        self._configure()
+        self._put(_SOCKET, _SN_MR, self._mode)
+        self._put(_SOCKET, _SN_IMR, _RECEIVED)
+        return self._open()
+
+    def _open(self):
+        # The socket afresh, its buffers empty: 0, or a negative errno.
+        self._forget()
+        self._put(_SOCKET, _SN_CR, _CLOSE)
+        if not self._await(_SOCKET, _SN_SR, _CLOSED):
+            return -_EIO
+        self._put(_SOCKET, _SN_CR, _OPEN)
+        if not self._await(_SOCKET, _SN_SR, _SOCK_MACRAW):
+            return -_EIO
+        self._down = False
+        regs = self._regs
+        self._cs(0)
+        self._exchange(self._ask, regs)
+        self._cs(1)
+        self._read_at = regs[_AT_RX_RD] << 8 | regs[_AT_RX_RD + 1]
+        self._write_at = regs[_AT_TX_WR] << 8 | regs[_AT_TX_WR + 1]
+        return 0
+
+    def _mend(self):
+        # The chip is not what it should be: -EIO if it works again, else -ENODEV.
+        return -_ENODEV if self._start() else -_EIO
+
+    def _reopen(self):
+        # The chip lives, but its socket is out of step. If that was in vain, restart the chip.
+        self._faults += 1
+        if (
+            self._faults > 2
+            or self._get(_COMMON, self._VERSION_AT) != self._VERSION
+            or self._open()
+        ):
+            return self._mend()
+        return -_EIO
+
+    # ---- the way of a frame ----
+
+    def _refresh(self):
+        # Reads all there is to know: 0, or a negative errno after a repair.
+        regs = self._regs
+        last = -1
+        tries = 8
+        while True:
+            self._cs(0)
+            self._exchange(self._ask, regs)
+            self._cs(1)
+            if regs[_AT_SR] != _SOCK_MACRAW or regs[_AT_MR] != self._mode:
+                return self._mend()
+            size = regs[_AT_RSR] << 8 | regs[_AT_RSR + 1]
+            # A frame may arrive between the two bytes of Sn_RX_RSR. It is right if it is the
+            # difference of the pointers behind it, or reads the same again.
+            if size == last or size == (
+                (
+                    (regs[_AT_RX_WR] - regs[_AT_RX_RD] << 8)
+                    + regs[_AT_RX_WR + 1]
+                    - regs[_AT_RX_RD + 1]
+                )
+                & 0xFFFF
+            ):
+                break
+            last = size
+            tries -= 1
+            if not tries:
+                return self._mend()
+        if size > self._SIZE or size < self._held:
+            return self._reopen()
+        self._waiting = size - self._held
+        if regs[_AT_IR] & _SENDOK:
+            self._sending = False
+        return 0
+
+    def receive(self, buf):
+        """Copies a frame to `buf`; see docs/architecture.md."""
+        if buf is not self._rx_buf:
+            self._adopt_rx(buf)
+        if not self._waiting:
+            if self._down:
+                return self._mend()
+            if self.interrupt is not None:
+                if self.interrupt():
+                    self._idle += 1
+                    if self._idle & _BELIEVE:
+                        return 0
+                else:
+                    # First forget, then look: what arrives in between is not missed.
+                    self._cs(0)
+                    self._write(self._clear)
+                    self._cs(1)
+            error = self._refresh()
+            if error or not self._waiting:
+                return error
+        length = self._take()
+        if length < 0:
+            self.rx_errors += 1
+            return self._reopen()
+        total = length + 2
+        self._read_at = (self._read_at + total) & 0xFFFF
+        self._waiting -= total
+        self._held += total
+        if not self._waiting or self._held >= _HELD:
+            self._give_back()
+        if length > self._rx_room:
+            self.rx_too_long += 1
+            return -_EMSGSIZE
+        self.rx_frames += 1
+        self._faults = 0
+        return length
+
+    def _take(self):
+        # Reads the frame at _read_at: its length, which may be more than the buffer takes and then
+        # nothing was read, or -1 if it cannot be. A second look tells noise on the wires from a
+        # chip that is out of step.
+        command = self._rx_command
+        at = self._read_at
+        i = self._ADDRESS
+        command[i] = at >> 8 & self._MASK | self._RX_HIGH
+        command[i + 1] = at & 0xFF
+        head = self._rx_head
+        for _ in range(2):
+            self._cs(0)
+            self._exchange(command, head)
+            length = (head[3] << 8 | head[4]) - 2
+            if _MIN <= length <= _TAGGED and length + 2 <= self._waiting:
+                if length <= self._rx_room:
+                    self._read(self._rx_views[length + 31 >> 5])
+                self._cs(1)
+                return length
+            self._cs(1)
+        return -1
+
+    def _give_back(self):
+        command = self._rx_rd
+        at = self._read_at
+        command[3] = at >> 8
+        command[4] = at & 0xFF
+        self._cs(0)
+        self._write(command)
+        self._cs(1)
+        self._cs(0)
+        self._write(self._recv)
+        self._cs(1)
+        self._held = 0
+
+    def transmit(self, buf, length):
+        """Sends `buf[:length]`; see docs/architecture.md."""
+        if length < 14 or length > _MAX or length > len(buf):
+            return -_EMSGSIZE
+        if buf is not self._tx_buf:
+            self._adopt_tx(buf)
+        if self._down:
+            error = self._mend()
+            return -_EAGAIN if error == -_EIO else error
+        if self._stuck:
+            # The last call gave up waiting: do not write the frame again until there is hope.
+            error = self._refresh()
+            if error:
+                return error
+            if self._sending:
+                return self._wait_more()
+        self._put_frame(length)
+        tries = _TRIES
+        while self._sending:
+            error = self._refresh()
+            if error:
+                return error
+            tries -= 1
+            if not tries:
+                return self._wait_more()
+        self._stuck = 0
+        at = (self._write_at + length) & 0xFFFF
+        self._write_at = at
+        command = self._tx_wr
+        command[3] = at >> 8
+        command[4] = at & 0xFF
+        self._cs(0)
+        self._write(command)
+        self._cs(1)
+        self._cs(0)
+        self._write(self._send)
+        self._cs(1)
+        self._sending = True
+        self.tx_frames += 1
+        return 0
+
+    def _wait_more(self):
+        self._stuck += 1
+        if self._stuck < _STALLED:
+            return -_EAGAIN
+        self.tx_stalls += 1
+        if not self.link():
+            # Without a link no frame ever leaves. A restart would only disturb the negotiation.
+            self._faults = 0
+        return self._reopen()
+
+    def _put_frame(self, length):
+        # What is written past the end of the frame is not sent, and overwritten by the next.
+        command = self._tx_command
+        at = self._write_at
+        i = self._ADDRESS
+        command[i] = at >> 8 & self._MASK | self._TX_HIGH
+        command[i + 1] = at & 0xFF
+        self._cs(0)
+        self._write(command)
+        self._write(self._tx_views[length + 31 >> 5])
+        self._cs(1)
+
+    # ---- what a program may ask ----
+
+    def pending(self):
+        """True if a frame may be waiting; costs no transfer."""
+        return self._waiting > 0 or self.interrupt is None or not self.interrupt()
+
+    def link(self):
+        """True while there is a link. One transaction."""
+        state = self._get(_COMMON, self._PHY_AT)
+        return state & 1 == 1 and state != 0xFF
+
+    @property
+    def speed(self):
+        """10 or 100 Mbit/s."""
+        return 100 if self._get(_COMMON, self._PHY_AT) & 2 else 10
+
+    @property
+    def full_duplex(self):
+        return bool(self._get(_COMMON, self._PHY_AT) & 4)
+
+    def stats(self):
+        """The counters by name."""
+        return {
+            "rx_frames": self.rx_frames,
+            "rx_errors": self.rx_errors,
+            "rx_too_long": self.rx_too_long,
+            "tx_frames": self.tx_frames,
+            "tx_stalls": self.tx_stalls,
+            "restarts": self.restarts,
+        }
+
+    def close(self):
+        """Stops the chip; nothing is received from here on."""
+        self._put(_SOCKET, _SN_CR, _CLOSE)
+        self._put(_COMMON, _MR, 0x80)
+        self._forget()
