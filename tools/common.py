@@ -1,5 +1,7 @@
 """What every tool needs: the project's folders, and one way to run commands and to give up."""
 
+import contextlib
+import fcntl
 import os
 import subprocess
 import sys
@@ -16,6 +18,15 @@ def say(text):
 
 class Missing(Exception):
     """Something that this machine lacks; the text says what it is and how to get it."""
+
+
+@contextlib.contextmanager
+def locked(name):
+    """While one process is inside, others of this tree wait: for what is built once for all."""
+    BUILD.mkdir(exist_ok=True)
+    with open(BUILD / f"{name}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def run(*argv, **kwargs):

@@ -13,7 +13,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from tools.common import BUILD, ROOT, Missing, main, run, say
+from tools.common import BUILD, ROOT, Missing, locked, main, run, say
 
 _OLDEST = (1, 25)
 _SHARED = ROOT.parent / "shared" / "micropython"
@@ -33,7 +33,8 @@ def find():
             raise Missing(f"MICROPYTHON_SRC={chosen} is not MicroPython's source.")
         return folder
     archives = sorted(_SHARED.glob("*.orig.tar.xz"))
-    return _unpack(archives[-1] if archives else _download())
+    with locked("source"):
+        return _unpack(archives[-1] if archives else _download())
 
 
 def _unpack(archive):

@@ -10,7 +10,7 @@ import shutil
 import sys
 
 from tools import source
-from tools.common import BUILD, Missing, main, run, say
+from tools.common import BUILD, Missing, locked, main, run, say
 
 _COMMON = ["MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", "FROZEN_MANIFEST="]
 _OPTIONS = {
@@ -31,6 +31,11 @@ def built(name):
 
 def build(name):
     """Builds one of NAMES if that has not been done; returns its path, or raises Missing."""
+    with locked(name):
+        return _build(name)
+
+
+def _build(name):
     folder = source.find()
     options = [] if name == "mpy-cross" else _COMMON + _OPTIONS[name]
     key = f"{folder}\n{' '.join(options)}\n"

@@ -1,13 +1,12 @@
 """Makes build/venv with the packages that tools/requirements.txt pins, once per change of it."""
 
-import hashlib
 import importlib.util
 import os
 import shutil
 import sys
 
 from tools import deps
-from tools.common import BUILD, ROOT, Missing, main, run, say
+from tools.common import BUILD, ROOT, Missing, locked, main, run, say
 
 VENV = BUILD / "venv"
 PYTHON = VENV / "bin" / "python"
@@ -15,9 +14,10 @@ _REQUIREMENTS = ROOT / "tools" / "requirements.txt"
 _STAMP = VENV / "smolmpy-stamp"
 
 
-def _key():
-    text = f"{sys.version}\n{ROOT}\n".encode() + _REQUIREMENTS.read_bytes()
-    return hashlib.sha256(text).hexdigest()
+def _current():
+    # A link to a Python that has been removed does not exist.
+    key = f"{ROOT}\n{_REQUIREMENTS.read_text()}"
+    return PYTHON.exists() and _STAMP.exists() and _STAMP.read_text() == key
 
 
 def _has_venv():
@@ -31,9 +31,15 @@ def ensure():
     if inside():
         # A program must not take away the Python that it runs on.
         return PYTHON
-    key = _key()
-    if _STAMP.exists() and _STAMP.read_text() == key:
+    if _current():
         return PYTHON
+    with locked("venv"):
+        if not _current():
+            _make()
+    return PYTHON
+
+
+def _make():
     if not _has_venv():
         deps.install(["python3-venv"], "Python's venv module")
         importlib.invalidate_caches()
@@ -44,8 +50,7 @@ def ensure():
     run(sys.executable, "-m", "venv", VENV)
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run(*pip, "--requirement", _REQUIREMENTS)
-    _STAMP.write_text(key)
-    return PYTHON
+    _STAMP.write_text(f"{ROOT}\n{_REQUIREMENTS.read_text()}")
 
 
 def reenter(module, *args):
