@@ -51,13 +51,16 @@ class Interpreter:
         return dict(os.environ, MICROPYPATH=":".join(str(path) for path in paths))
 
 
-def default():
-    """The interpreter that MICROPYTHON names, or the one of build/venv."""
+def default(make=False):
+    """The interpreter that MICROPYTHON names, or the one of build/venv, which `make` makes first."""
     chosen = os.environ.get("MICROPYTHON")
     if chosen:
         return Interpreter(chosen)
-    venv.ensure()
+    if make:
+        venv.ensure()
     path = venv.VENV / "bin" / "micropython"
+    if not venv.PYTHON.exists():
+        raise Missing("build/venv is missing: 'make run' and 'make test' make it.")
     if not path.exists():
         raise Missing(
             "there is no packaged MicroPython for this kind of processor: name one with "

@@ -66,7 +66,7 @@ def _converse():
 
 
 def _main():
-    interpreter = interpreters.default()
+    interpreter = interpreters.default(make=True)
     netns.enter()
     say(f"{interpreter} runs examples/server.py at {ADDRESS}; Linux is {LINUX} on tap0")
     wrong = None

@@ -14,7 +14,7 @@ def _main():
             f"there is no {tap}; 'sudo ip tuntap add {tap} mode tap user $USER', "
             f"'sudo ip addr add {host.LINUX} dev {tap}' and 'sudo ip link set {tap} up' make one."
         )
-    interpreter = interpreters.default()
+    interpreter = interpreters.default(make=True)
     argv, env = host.command(interpreter, host.SERVER, tap)
     say(f"{interpreter} serves {host.ADDRESS} on {tap}; Ctrl-C ends it")
     os.execvpe(argv[0], argv, env)

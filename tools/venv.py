@@ -29,8 +29,7 @@ def ensure():
     if sys.version_info < (3, 10):
         raise Missing(f"Python 3.10 or newer is needed; {sys.executable} is {sys.version}.")
     if inside():
-        # A program must not take away the Python that it runs on.
-        return PYTHON
+        return PYTHON  # a program must not take away the Python that it runs on
     if _current():
         return PYTHON
     with locked("venv"):
