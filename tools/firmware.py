@@ -1,0 +1,86 @@
+"""Builds MicroPython's firmware for an emulated board with smolmpy frozen in.
+
+    python3 -m tools.firmware BOARD
+
+leaves build/firmware/BOARD/firmware.elf. The board is one of MicroPython's ports/qemu, or its
+mpconfigboard.mk lies in boards/BOARD/. MicroPython's source (tools/source.py) stays as it is.
+"""
+
+import shutil
+import sys
+
+from tools import deps, source, unixport
+from tools.common import BUILD, ROOT, Missing, main, run, say
+
+# What an RP2040 offers: the heap of all figures about memory.
+HEAP = 192 * 1024
+_CORTEX_M = ("arm-none-eabi-gcc", ["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"])
+_TOOLCHAINS = {
+    "MPS2_AN385": _CORTEX_M,
+    "MPS2_AN500": _CORTEX_M,
+    "VIRT_RV32": (
+        "riscv64-unknown-elf-gcc",
+        ["gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf"],
+    ),
+}
+BOARDS = tuple(_TOOLCHAINS)
+
+
+def folder(board, heap=HEAP, frozen=True):
+    """Where an image is, or will be."""
+    kind = "" if frozen else "-bare"
+    size = "" if heap == HEAP else f"-{heap // 1024}k"
+    return BUILD / "firmware" / f"{board}{kind}{size}"
+
+
+def build(board, heap=HEAP, frozen=True):
+    """Builds an image, or what of it is out of date; returns its path, or raises Missing.
+
+    `frozen`: with what boards/BOARD/manifest.py names; else plain MicroPython. `heap` in bytes.
+    """
+    if board not in _TOOLCHAINS:
+        raise Missing(f"BOARD={board} is not known: there are {', '.join(BOARDS)}.")
+    compiler, packages = _TOOLCHAINS[board]
+    if not shutil.which(compiler):
+        deps.install(packages, compiler)
+    ours = ROOT / "boards" / board
+    target = folder(board, heap, frozen)
+    image = target / "firmware.elf"
+    top = source.find()
+    options = [
+        f"BOARD={board}",
+        f"BUILD={target}",
+        f"MICROPY_HEAP_SIZE={heap}",
+        f"MICROPY_MPYCROSS={unixport.build('mpy-cross')}",
+        "MICROPY_MPYCROSS_DEPENDENCY=",
+        f"FROZEN_MANIFEST={ours / 'manifest.py' if frozen else ''}",
+    ]
+    if not (top / "lib" / "micropython-lib" / "README.md").exists():
+        # Archives lack this submodule: the build insists on its README, and needs nothing of it.
+        nothing = BUILD / "firmware" / "micropython-lib"
+        nothing.mkdir(parents=True, exist_ok=True)
+        (nothing / "README.md").touch()
+        options.append(f"MPY_LIB_DIR={nothing}")
+    if (ours / "mpconfigboard.mk").exists():
+        options.append(f"BOARD_DIR={ours}")
+    stamp = target / "smolmpy-stamp"
+    key = "\n".join([str(top), *options, ""])
+    if not stamp.exists() or stamp.read_text() != key:
+        shutil.rmtree(target, ignore_errors=True)
+    if not image.exists():
+        say(f"building {target.relative_to(ROOT)}/firmware.elf from {top.name}")
+    run("make", "-j2", "-C", top / "ports" / "qemu", *options)
+    stamp.write_text(key)
+    return image
+
+
+def _main():
+    if len(sys.argv) != 2:
+        raise Missing(f"which board? BOARD={BOARDS[0]}, for example.")
+    image = build(sys.argv[1])
+    print(run(_TOOLCHAINS[sys.argv[1]][0].replace("gcc", "size"), image), end="")
+    say(str(image.relative_to(ROOT)))
+
+
+if __name__ == "__main__":
+    main(_main)
