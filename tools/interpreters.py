@@ -52,7 +52,7 @@ class Interpreter:
 
 
 def default(make=False):
-    """The interpreter that MICROPYTHON names, or the one of build/venv, which `make` makes first."""
+    """The interpreter that MICROPYTHON names, or build/venv's; `make`: made if need be."""
     chosen = os.environ.get("MICROPYTHON")
     if chosen:
         return Interpreter(chosen)
