@@ -5,8 +5,8 @@ import os
 
 import micropython  # noqa: F401  (tests/cpython: MicroPython's names, for tests in this process)
 import pytest
-import targets
 
+import targets
 from tools import netns
 from tools.common import Missing
 

@@ -1,9 +1,9 @@
 """examples/server.py with the heap locked: the first allocation ends it with a traceback."""
 
 import micropython
-from server import Server
 
 import smolmpy_board as board
+from server import Server
 
 
 def main():

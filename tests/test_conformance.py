@@ -9,8 +9,8 @@ import functools
 import re
 
 import pytest
-import targets
 
+import targets
 from tools.common import ROOT
 
 _FOLDER = ROOT / "tests" / "conformance"

@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import capture as captures
 import pytest
-import targets
 
+import capture as captures
+import targets
 from tools import exchange
 from tools.common import ROOT, Missing
 from tools.host import ADDRESS, PORT, SERVER, Host

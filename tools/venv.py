@@ -14,10 +14,14 @@ _REQUIREMENTS = ROOT / "tools" / "requirements.txt"
 _STAMP = VENV / "smolmpy-stamp"
 
 
+def _key():
+    # Scripts in an environment name its Python, so it can not be moved.
+    return f"{VENV.resolve()}\n{_REQUIREMENTS.read_text()}"
+
+
 def _current():
     # A link to a Python that has been removed does not exist.
-    key = f"{ROOT}\n{_REQUIREMENTS.read_text()}"
-    return PYTHON.exists() and _STAMP.exists() and _STAMP.read_text() == key
+    return PYTHON.exists() and _STAMP.exists() and _STAMP.read_text() == _key()
 
 
 def _has_venv():
@@ -49,7 +53,7 @@ def _make():
     run(sys.executable, "-m", "venv", VENV)
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run(*pip, "--requirement", _REQUIREMENTS)
-    _STAMP.write_text(f"{ROOT}\n{_REQUIREMENTS.read_text()}")
+    _STAMP.write_text(_key())
 
 
 def reenter(module, *args):
