@@ -5,10 +5,10 @@ Sections are those of the data sheet DS39662E, modules those of the errata DS803
 8 to 20 MHz (module 1: revisions before B5 are unreliable below 8).
 
 Of the 8 KB, 0x0000 to 0x19FF receive (module 5: the ring must begin at 0) and the rest holds one
-frame to send with its status vector. A frame is read in one burst, header and all: the chip's read
-pointer wraps by itself. Reading one costs ten transactions, and five or six when more wait; sending
-one costs ten, or eleven when the last had not been seen to end. The bank of registers is changed
-only when it must be.
+frame to send with its status vector. A frame is read in one burst, header and all: the chip's
+read pointer wraps by itself. Reading one costs eight to ten transactions, and four to six while
+more wait; sending one costs nine, or ten if the last had not been seen to end. The bank of
+registers is changed only when it must be.
 
 The chip does not negotiate: a switch takes it for half duplex, which is the default here. With
 `full_duplex=True` the other side has to be set by hand. In half duplex a late collision, of which
@@ -93,7 +93,6 @@ _RING = const(0x1A00)
 _TX_START = const(0x1A00)
 
 _MIN = const(64)  # with FCS
-_MAX = const(1518)
 _LIMIT = const(1522)  # what the receiver lets in: a tag more
 
 # How often a register is read before a wait is given up: a maximal frame takes 1.2 ms.
@@ -333,32 +332,39 @@ class ENC28J60(SPIChip):
         if not self._count:
             if self._down:
                 return self._mend()
-            if self.interrupt is not None and self.interrupt():
-                self._idle += 1
-                return 0 if self._idle & _BELIEVE else self._look_after()
+            self._idle += 1
+            believe = self._idle & _BELIEVE
+            pin = self.interrupt
+            if pin is not None:
+                if not pin():
+                    believe = 0  # if it is not a frame, it is something else
+                elif believe:
+                    return 0
             if self._sending:
                 self._check_sent()
             # Module 6: EIR.PKTIF is not to be trusted.
             self._count = self._get(_EPKTCNT)
             if not self._count:
-                self._idle += 1
-                # An interrupt without a frame is something else.
-                if self.interrupt is None and self._idle & _BELIEVE:
-                    return 0
-                return self._look_after()
-        self._put_word(_ERDPT, self._next)
+                return 0 if believe else self._look_after()
         head = self._rx_head
-        self._cs(0)
-        self._exchange(self._rx_command, head)
-        following = head[1] | head[2] << 8
-        total = head[3] | head[4] << 8
-        length = total - 4
-        end = self._next + 6 + (total + 1 & ~1)
-        if end >= _RING:
-            end -= _RING
-        if end != following or total < _MIN or total > _LIMIT:
+        tries = 2
+        while True:
+            self._put_word(_ERDPT, self._next)
+            self._cs(0)
+            self._exchange(self._rx_command, head)
+            following = head[1] | head[2] << 8
+            total = head[3] | head[4] << 8
+            end = self._next + 6 + (total + 1 & ~1)
+            if end >= _RING:
+                end -= _RING
+            if end == following and _MIN <= total <= _LIMIT:
+                break
             self._cs(1)
-            return self._mend_receiver()
+            tries -= 1
+            # A second look tells noise on the wires from a chip that is out of step.
+            if not tries:
+                return self._mend_receiver()
+        length = total - 4
         good = head[5] & 0x80
         if good and length <= self._rx_room:
             self._read(self._rx_views[length + 31 >> 5])
@@ -416,10 +422,10 @@ class ENC28J60(SPIChip):
                     return -_EAGAIN
                 # Neither sent nor failed.
                 self.tx_stalls += 1
-                self._sending = False
-                self._stuck = 0
                 if not self._alive():
                     return self._mend()
+                self._reset_transmitter()
+                self._sending = False
         self._stuck = 0
         self._retries = _RETRIES
         self._put_word(_EWRPT, _TX_START)
@@ -437,11 +443,14 @@ class ENC28J60(SPIChip):
 
     def _request(self):
         # Module 12: the transmitter may be stuck after an error, so it is always reset.
+        self._reset_transmitter()
+        self._operate(_BFS | _ECON1, _TXRTS)
+        self._sending = True
+
+    def _reset_transmitter(self):
         self._operate(_BFS | _ECON1, _TXRST)
         self._operate(_BFC | _ECON1, _TXRST)
         self._operate(_BFC | _EIR, _TXIF | _TXERIF)
-        self._operate(_BFS | _ECON1, _TXRTS)
-        self._sending = True
 
     def _check_sent(self):
         # Looks whether the last frame has left, and sends it again after a late collision.
@@ -460,7 +469,7 @@ class ENC28J60(SPIChip):
                     return
             self.tx_errors += 1
             self._sending = False
-            self._operate(_BFC | _EIR, _TXIF | _TXERIF)
+            self._operate(_BFC | _EIR, _TXIF | _TXERIF)  # lets the interrupt pin go
         elif flags & _TXIF:
             self._sending = False
 

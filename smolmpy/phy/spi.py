@@ -2,8 +2,8 @@
 
 machine.SPI transfers whole buffers, so a part of one needs a memoryview, and making one allocates.
 A driver therefore prepares views when it first sees a buffer: its beginnings in steps of 32 bytes,
-up to one frame. They cost 20 bytes each on a 32-bit board, 960 in all, and a transfer is rounded up
-by 15 bytes on average.
+up to one frame. They cost 20 bytes each on a 32-bit board, 980 in all, and a transfer is rounded
+up by 15 bytes on average.
 """
 
 from micropython import const
@@ -13,14 +13,16 @@ try:
 except ImportError:
     try:
         from time import sleep
-    except ImportError:  # a port without a clock: about a millisecond on a fast core
 
-        def sleep(seconds):
-            for _ in range(int(seconds * 1000000)):
+        def sleep_ms(ms):
+            sleep(ms / 1000)
+
+    except ImportError:
+
+        def sleep_ms(ms):
+            # A port without a clock: no faster than that on any core it runs on.
+            for _ in range(ms * 2000):
                 pass
-
-    def sleep_ms(ms):
-        sleep(ms / 1000)
 
 
 _FRAME = const(1514)

@@ -27,8 +27,8 @@ EIE, EIR, ESTAT, ECON2, ECON1 = 0x1B, 0x1C, 0x1D, 0x1E, 0x1F
 
 # Table 3-1. ETH registers, then MAC and MII registers, by bank. Everything else is reserved.
 _ETH = (
-    tuple(range(0x00, 0x18)),
-    tuple(range(0x00, 0x12)) + (0x14, 0x15, 0x18, 0x19),
+    tuple(range(0x18)),
+    tuple(range(0x12)) + (0x14, 0x15, 0x18, 0x19),
     (),
     (0x06, 0x07, 0x08, 0x09, 0x12, 0x15, 0x17, 0x18, 0x19),
 )
@@ -86,8 +86,8 @@ class ENC28J60Model(SPIModel):
     # ---- faults and the wire ----
 
     def reset_chip(self):
-        """A brown-out."""
-        self._power_on()
+        """A brown-out, long enough ago that the chip is ready again."""
+        SPIModel.reset_chip(self)
         self._reset_at = None
 
     def set_link(self, linked):
@@ -146,6 +146,7 @@ class ENC28J60Model(SPIModel):
 
     def _power_on(self):
         self.resets += 1
+        self.forgiving = False
         self._reset_at = ticks_us() if ticks_us is not None else None
         self.memory = bytearray(8192)
         self.bank = [bytearray(0x1B) for _ in range(4)]
@@ -467,6 +468,8 @@ class ENC28J60Model(SPIModel):
     # ---- transmitter: 7.1 ----
 
     def _transmit(self):
+        if self.forgiving:
+            return
         start, end = self.word(0, 4), self.word(0, 6)
         if start & 1:
             self.fail("ETXST 0x%04x is odd" % start, "7.1")

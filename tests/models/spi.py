@@ -89,6 +89,9 @@ class SPIModel:
         self.sent = []
         self.on_transmit = None
         self.dropped = 0
+        self.deaf = False  # after a reset in mid-transaction, until the next one
+        self.forgiving = False
+        self.flips = {}  # byte count: bits of MISO that noise turns over
         self.events = []  # (byte count, function): what happens in the middle of a transaction
 
     def init(self, *args, **kwargs):
@@ -114,6 +117,17 @@ class SPIModel:
         self.now += us * 1000
         self._settle()
         self.intn.edge()
+
+    def reset_chip(self):
+        """A brown-out: everything as after power-on. Until it is reset again, the chip forgives a
+        host that cannot know of it yet what it does to a transmitter that is off."""
+        self._power_on()
+        self.deaf = not self.cs.level
+        self.forgiving = True
+
+    def flip(self, count, bits=0xFF):
+        """Noise in the byte of MISO after `count` more."""
+        self.flips[self.bytes + count] = bits
 
     def at_byte(self, count, function):
         """Calls `function` once `count` more bytes have gone over the bus."""
@@ -142,10 +156,11 @@ class SPIModel:
 
     def _cs_changed(self, level):
         if not level:
+            self.deaf = False
             self.transactions += 1
             self.now += self.host_ns
             self._settle()
-        if self.stuck is None:
+        if self.stuck is None and not self.deaf:
             if level:
                 self._deselect()
             else:
@@ -157,15 +172,16 @@ class SPIModel:
             self.fail("clocked while chip select is high", "SPI")
         i = 0
         while i < n:
-            if self.stuck is not None:
+            if self.stuck is not None or self.deaf:
                 if into is not None:
                     for k in range(i, n):
-                        into[k] = self.stuck
+                        into[k] = self.stuck or 0
                 self._passed(n - i)
                 return
-            taken = 0 if self.events else self._burst(out, into, i, n)
+            taken = 0 if self.events or self.flips else self._burst(out, into, i, n)
             if not taken:
                 answer = self._byte(out[i] if out is not None else fill)
+                answer ^= self.flips.pop(self.bytes, 0)
                 if into is not None:
                     into[i] = answer
                 taken = 1

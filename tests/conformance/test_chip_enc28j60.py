@@ -1,0 +1,134 @@
+"""The driver of the ENC28J60, against the model of the chip."""
+
+import chip_scenarios as chip
+from tests.models.kit import OTHER, Kit, frame
+
+NAME = "enc28j60"
+
+
+def test_sizes():
+    return chip.sizes(NAME)
+
+
+def test_bursts():
+    return chip.bursts(NAME)
+
+
+def test_back_to_back():
+    return chip.back_to_back(NAME)
+
+
+def test_limits():
+    return chip.limits(NAME)
+
+
+def test_filters():
+    return chip.filters(NAME)
+
+
+def test_interrupts():
+    return chip.interrupts(NAME)
+
+
+def test_mute_interrupt():
+    return chip.mute_interrupt(NAME)
+
+
+def test_overrun():
+    return chip.overrun(NAME)
+
+
+def test_stall():
+    return chip.stall(NAME)
+
+
+def test_brown_out():
+    return chip.brown_out(NAME)
+
+
+def test_unplugged():
+    return chip.unplugged(NAME)
+
+
+def test_not_there():
+    return chip.not_there(NAME)
+
+
+def test_no_allocation():
+    return chip.no_allocation(NAME)
+
+
+def test_corrupt_lengths():
+    return chip.corrupt_lengths(NAME)
+
+
+def test_noise():
+    return chip.noise(NAME)
+
+
+def test_link():
+    return chip.link(NAME)
+
+
+def test_late_collisions():
+    """Module 13: the frame is sent again, and leaves once; after 16 times it is given up."""
+    for interrupt in (False, True):
+        k = Kit(NAME, interrupt)
+        data = frame(400, 1, OTHER)
+        k.model.late_collisions = 3
+        assert k.transmit(data) == 0
+        for _ in range(5):
+            k.model.advance(2000)
+            k.driver.receive(k.rx)
+        assert k.model.sent == [data] and k.driver.tx_late_collisions == 3
+        k.model.late_collisions = 17
+        assert k.transmit(data) == 0
+        for _ in range(20):
+            k.model.advance(2000)
+            k.driver.receive(k.rx)
+        assert len(k.model.sent) == 1 and k.driver.tx_errors == 1
+        assert k.model.intn() == 1
+        k.works()
+
+
+def test_full_duplex():
+    k = Kit(NAME, full_duplex=True)
+    assert k.driver.full_duplex
+    k.works()
+
+
+def test_link_interrupt():
+    """A change of the link is told by the pin, and taken note of without being asked."""
+    k = Kit(NAME, True)
+    k.model.set_link(False)
+    assert k.driver.pending()
+    assert k.receive() == 0
+    assert not k.driver.pending()
+    k.model.reset_counts()
+    assert not k.driver.link()
+    assert k.model.bytes == 2
+
+
+def test_many_small_frames():
+    """EPKTCNT goes to 255 at most; the ring is full before."""
+    k = Kit(NAME)
+    count = 0
+    while k.model.inject(frame(60, count)):
+        count += 1
+    assert 80 < count < 100
+    k.expect(*[frame(60, n) for n in range(count)])
+
+
+def test_dead_receiver():
+    """Headers that cannot be, time after time, make the driver restart the chip."""
+    k = Kit(NAME)
+
+    def spoil(header):
+        header[0] ^= 4
+
+    for _ in range(3):
+        k.model.headers.append(spoil)
+        k.model.inject(frame(100))
+        assert k.driver.receive(k.rx) == -5
+    assert k.driver.restarts == 1
+    k.works()

@@ -1,0 +1,91 @@
+"""The driver of the W5500, against the model of the chip."""
+
+import chip_scenarios as chip
+from tests.models.kit import Kit, frame
+
+NAME = "w5500"
+
+
+def test_sizes():
+    return chip.sizes(NAME)
+
+
+def test_bursts():
+    return chip.bursts(NAME)
+
+
+def test_back_to_back():
+    return chip.back_to_back(NAME)
+
+
+def test_limits():
+    return chip.limits(NAME)
+
+
+def test_filters():
+    return chip.filters(NAME)
+
+
+def test_interrupts():
+    return chip.interrupts(NAME)
+
+
+def test_mute_interrupt():
+    return chip.mute_interrupt(NAME)
+
+
+def test_overrun():
+    return chip.overrun(NAME)
+
+
+def test_stall():
+    return chip.stall(NAME)
+
+
+def test_brown_out():
+    return chip.brown_out(NAME)
+
+
+def test_unplugged():
+    return chip.unplugged(NAME)
+
+
+def test_not_there():
+    return chip.not_there(NAME)
+
+
+def test_no_allocation():
+    return chip.no_allocation(NAME)
+
+
+def test_corrupt_lengths():
+    return chip.corrupt_lengths(NAME)
+
+
+def test_noise():
+    return chip.noise(NAME)
+
+
+def test_link():
+    return chip.link(NAME)
+
+
+def test_torn_size():
+    """A frame arrives between the two bytes of Sn_RX_RSR: 240 and 302 bytes read as 46."""
+    k = Kit(NAME)
+    first, second = frame(238), frame(60, 2)
+    k.model.inject(first)
+    k.model.at_byte(3 + 0x27, lambda: k.model.inject(second))
+    k.expect(first, second)
+    assert k.driver.rx_errors == 0 and k.driver.restarts == 0
+
+
+def test_useless_restarts():
+    """A socket that stays out of step makes the driver restart the chip."""
+    k = Kit(NAME)
+    for _ in range(3):
+        k.model.lengths.append(3)
+        k.model.inject(frame(100))
+        assert k.driver.receive(k.rx) == -5
+    assert k.driver.restarts == 1
+    k.works()

@@ -1,0 +1,96 @@
+"""A chip's model and its driver, joined: what the tests of drivers begin with."""
+
+MAC = b"\x02\x00\x00\x00\x00\x01"
+OTHER = b"\x02\x00\x00\x00\x00\x02"
+BROADCAST = b"\xff\xff\xff\xff\xff\xff"
+
+
+def classes(name):
+    """(model, driver) of "w5500", "w5100s" or "enc28j60"."""
+    if name == "w5500":
+        from smolmpy.phy.w5500 import W5500
+        from tests.models.w5500 import W5500Model
+
+        return W5500Model, W5500
+    if name == "w5100s":
+        from smolmpy.phy.w5100s import W5100S
+        from tests.models.w5100s import W5100SModel
+
+        return W5100SModel, W5100S
+    from smolmpy.phy.enc28j60 import ENC28J60
+    from tests.models.enc28j60 import ENC28J60Model
+
+    return ENC28J60Model, ENC28J60
+
+
+def frame(n, seed=0, to=MAC):
+    """A frame of `n` bytes whose contents depend on `seed` and on the place."""
+    data = bytearray(n)
+    data[:6] = to
+    data[6:12] = OTHER
+    data[12] = 8
+    x = seed * 7919 + n
+    for i in range(14, n):
+        x = (x * 1103 + 12345) & 0x3FFFFF
+        data[i] = x >> 8 & 0xFF
+    return bytes(data)
+
+
+class Kit:
+    """`model` and `driver`, and the frame buffers `rx` and `tx` as the interface has them."""
+
+    def __init__(self, name, interrupt=False, room=1514, **options):
+        model_class, driver_class = classes(name)
+        options.setdefault("mac", MAC)
+        self.model = model_class()
+        self.rx = memoryview(bytearray(room + 2))[2:]
+        self.tx = memoryview(bytearray(1516))[2:]
+        m = self.model
+        self.driver = driver_class(m, m.cs, m.rst, m.intn if interrupt else None, **options)
+
+    def receive(self):
+        """The next frame as bytes, or what `receive` returned: 0 or a negative errno."""
+        n = self.driver.receive(self.rx)
+        return bytes(self.rx[:n]) if n > 0 else n
+
+    def expect(self, *frames):
+        """Exactly these frames wait."""
+        for wanted in frames:
+            got = self.receive()
+            assert got == wanted, "%s instead of a frame of %d" % (
+                len(got) if isinstance(got, bytes) else got,
+                len(wanted),
+            )
+        assert self.receive() == 0
+
+    def transmit(self, data):
+        self.tx[: len(data)] = data
+        return self.driver.transmit(self.tx, len(data))
+
+    def sends(self, data):
+        """`data` is taken, and is on the wire soon."""
+        result = self.transmit(data)
+        assert result == 0, "transmit: %d" % result
+        self.model.advance(2000)
+        if len(data) < 60:
+            data = data + bytes(60 - len(data))
+        assert self.model.sent and self.model.sent[-1] == data
+
+    def works(self, seed=99):
+        """Frames pass both ways."""
+        data = frame(200, seed)
+        assert self.model.inject(data)
+        self.expect(data)
+        self.sends(frame(300, seed))
+
+    def recovers(self, codes=(-5,), tries=40):
+        """Within `tries` polls the chip works again; what was returned meanwhile is in `codes`."""
+        seen = []
+        for _ in range(tries):
+            n = self.driver.receive(self.rx)
+            if n < 0:
+                seen.append(n)
+        assert seen, "the fault was not noticed"
+        for n in seen:
+            assert n in codes, n
+        self.works()
