@@ -66,8 +66,11 @@ def main():
     device = board.device()
     server = Server(device)
     print("192.168.69.1 answers ping, UDP port 6969 and TCP port 6969")
-    while True:
-        board.wait(device, server.step(board.ticks_ms()))
+    try:
+        while True:
+            board.wait(device, server.step(board.ticks_ms()))
+    except KeyboardInterrupt:
+        pass
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ def _main():
     python = venv.ensure()
     bytecode.ensure()
     unixport.ensure(strict)
-    os.execv(python, [str(python), "-m", "pytest", *args])
+    # A module that can not be imported must not hide what the others say.
+    options = ["--continue-on-collection-errors"]
+    os.execv(python, [str(python), "-m", "pytest", *options, *args])
 
 
 if __name__ == "__main__":
