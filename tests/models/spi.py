@@ -152,6 +152,9 @@ class SPIModel:
             self.on_transmit(frame)
 
     def fail(self, text, section):
+        """Refuses what the host does, and ends the transaction."""
+        self.cs.level = 1
+        self._select()
         raise ModelError("%s: %s (%s)" % (self.name, text, section))
 
     def _cs_changed(self, level):

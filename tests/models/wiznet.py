@@ -92,7 +92,7 @@ class WIZnetModel(SPIModel):
         self.tx_rd = self.tx_wr = self.tx_end = 0
         self.sending_until = None
         self.command_until = None
-        self.written = []  # stretches of the transmit ring that were filled: (start, end)
+        self.written = []  # stretches of the transmit ring that were filled: (start, length)
         self._select()
 
     def _settle(self):
@@ -256,18 +256,20 @@ class WIZnetModel(SPIModel):
         first = min(len(data), self.tx_size - at)
         self.tx_memory[at : at + first] = data[:first]
         self.tx_memory[: len(data) - first] = data[first:]
-        if self.written and self.written[-1][1] == at:
-            self.written[-1] = (self.written[-1][0], (at + len(data)) % self.tx_size)
+        start, n = self.written[-1] if self.written else (at, 0)
+        if (start + n) % self.tx_size == at:
+            n += len(data)
+            if n > self.tx_size:
+                start, n = start + n - self.tx_size, self.tx_size
+            self.written[-1:] = [(start % self.tx_size, n)]
         else:
-            self.written.append((at, (at + len(data)) % self.tx_size))
+            self.written.append((at, len(data)))
             if len(self.written) > 4:
                 self.written.pop(0)
 
     def _check_written(self, n):
         at = self.tx_rd % self.tx_size
-        for start, end in self.written:
-            filled = (end - start) % self.tx_size
-            offset = (at - start) % self.tx_size
-            if offset < filled and offset + n <= filled:
+        for start, filled in self.written:
+            if (at - start) % self.tx_size + n <= filled:
                 return
         self.fail("SEND of bytes that were not written", "4.2 Sn_TX_WR")
