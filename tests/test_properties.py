@@ -269,7 +269,7 @@ networks = st.tuples(st.sampled_from([10, 11]), octets, octets, octets, st.integ
 
 @given(st.lists(networks, max_size=8, unique=True), st.lists(four, min_size=1, max_size=8))
 def test_longest_prefix(routes, wanted):
-    h = Host(routes=10)
+    h = Host(routes=10, neighbors=32)
     s = h.add(UDPSocket(64, 64))
     table = {}
     for i, (a, b, c, d, prefix) in enumerate(routes):

@@ -61,3 +61,11 @@ def in_state(name, iss=ISS, **opts):
 
 def check_state(s, name):
     assert s.state == getattr(TCPSocket, name), "state %s, not %s" % (s.state_name, name)
+
+
+def lacks(*names):
+    """A reason to skip where a socket has not got these options."""
+    s = TCPSocket(64, 64)
+    for name in names:
+        if not hasattr(s, name):
+            return "SKIP no option " + name

@@ -34,6 +34,12 @@ def server_class():
             sys.modules["smolmpy_board"] = known
 
 
+def later(now, ms):
+    """The time `ms` after `now`, modulo 2^30: a sum beyond that would be allocated."""
+    rest = 0x3FFFFFFF - now
+    return now + ms if ms <= rest else ms - rest - 1
+
+
 class Prepared:
     """Prepared frames, again and again, each polled with the heap locked."""
 
@@ -57,7 +63,7 @@ class Prepared:
         for _ in range(self.rounds):
             for frame in self.frames:
                 self.device.frame = frame
-                self.now = (self.now + self.step) & 0x3FFFFFFF
+                self.now = later(self.now, self.step)
                 self.iface.poll(self.now)
                 if self.call is not None:
                     self.call()
@@ -147,26 +153,30 @@ def test_udp_icmp_and_raw_sockets():
     i.bind(5)
     r = p.iface.add(RawSocket(128, 128, 4, protocol=99))
     every = p.iface.add(RawSocket(256, 256, 4, ethertype=None))
+    # A function may close over five names at most without allocating when it is called.
+    them = (u, i, r, every)
     b = bytearray(256)
     where = addr(PEER)
     ping = bytearray(b"\x08\x00\x00\x00\x00\x05\x00\x01abcdefgh")
     packet = bytearray(ip(b"raw", 99, src="0.0.0.0", dst=PEER)[14:])
+    out = (where, ping, packet)
     got = [0] * 4
 
     def call():
+        u = them[0]
         while u.recv_into(b) >= 0:
             got[0] += 1
-            u.send_to(b, u.remote_addr, u.remote_port)
-        while i.recv_into(b) >= 0:
-            got[1] += 1
-            i.send_to(ping, where)
-        while r.recv_into(b) >= 0:
-            got[2] += 1
-            r.send(packet)
-        while every.recv_into(b) >= 0:
-            got[3] += 1
+            u.send_to(out[1], u.remote_addr, u.remote_port)
         u.can_recv()
         u.can_send()
+        while them[1].recv_into(b) >= 0:
+            got[1] += 1
+            them[1].send_to(out[1], out[0])
+        while them[2].recv_into(b) >= 0:
+            got[2] += 1
+            them[2].send(out[2])
+        while them[3].recv_into(b) >= 0:
+            got[3] += 1
 
     p.call = call
     assert p.go() >= ROUNDS * 4
@@ -251,7 +261,7 @@ class Exchange:
                 d = e
             if d < 0 or d > 500:
                 d = 500
-            self.now = (self.now + max(d, 1)) & 0x3FFFFFFF
+            self.now = later(self.now, max(d, 1))
 
 
 def test_server_with_a_client():
@@ -294,7 +304,7 @@ def test_tcp_timers_alone():
                 d = iface.poll_delay(now[0])
                 if d < 0:
                     break
-                now[0] = (now[0] + d) & 0x3FFFFFFF
+                now[0] = later(now[0], d)
             s.recv_into(buf)
 
     loop()
@@ -317,12 +327,13 @@ def test_out_of_order_segments():
     h.iface.device = d
     buf = bytearray(512)
     count = [h.now, 0]
+    iface = h.iface
 
     def loop():
         for frame in frames:
-            d.frame = frame
-            count[0] = (count[0] + 3) & 0x3FFFFFFF
-            h.iface.poll(count[0])
+            iface.device.frame = frame
+            count[0] = later(count[0], 3)
+            iface.poll(count[0])
             n = s.recv_into(buf)
             if n > 0:
                 count[1] += n
