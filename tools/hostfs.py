@@ -25,7 +25,7 @@ _FILE = const(0x8000)
 
 @micropython.asm_thumb
 def _call(r0, r1):
-    data(2, 0xBEAB)  # bkpt 0xAB
+    data(2, 0xBEAB)  # noqa: F821  (BKPT 0xAB)
 
 
 def _open(path):

@@ -52,7 +52,7 @@ def _exchange(protocol, data):
     return answer
 
 
-def _converse():
+def converse():
     _ping()
     answer = _exchange("UDP", b"hello")
     assert answer == _ANSWER, f"UDP: {_ANSWER} expected, {answer} received"
@@ -73,7 +73,7 @@ def _main():
     with Host(interpreter) as server:
         try:
             exchange.wait_for(ADDRESS, server.running)
-            _converse()
+            converse()
         except (AssertionError, OSError, subprocess.SubprocessError) as problem:
             wrong = problem
     if wrong or server.ended_early:

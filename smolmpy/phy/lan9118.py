@@ -311,39 +311,46 @@ class LAN9118:
     def _start_phy(self):
         # Reset, then offer 10 and 100 Mbit/s in both duplexes, and negotiate.
         error = self._phy_write(_PHY_CONTROL, 0x8000)
-        for _ in range(10000):
+        if error:
+            return error
+        for _ in range(10000):  # it may take 0.5 s (IEEE 802.3, 22.2.4.1.1)
             status = self._phy_read(_PHY_CONTROL)
-            if status >= 0 and not status & 0x8000:
-                break
-        else:
-            error = -_ETIMEDOUT
-        return (
-            error
-            or self._phy_write(_PHY_ADVERTISE, 0x1E1)
-            or self._phy_write(_PHY_CONTROL, 0x1200)
-        )
+            if status < 0:
+                return status
+            if not status & 0x8000:
+                return self._phy_write(_PHY_ADVERTISE, 0x1E1) or self._phy_write(
+                    _PHY_CONTROL, 0x1200
+                )
+        return -_ETIMEDOUT
 
     def _write_mac_cr(self, value):
         return _mac_write(self._base, _MAC_CR, value >> 16, value & 0xFFFF)
 
     def _phy(self, register, write):
-        # MII_ACC (5.4.6): the PHY inside has address 1; bit 0 is busy, a management frame takes
-        # 26 us.
-        error = _mac_write(self._base, _MAC_MII_ACC, 0, 1 << 11 | register << 6 | write << 1 | 1)
+        # MII_ACC (5.4.6): the PHY inside has address 1, bit 0 starts.
+        command = 1 << 11 | register << 6 | write << 1 | 1
+        return _mac_write(self._base, _MAC_MII_ACC, 0, command) or self._phy_wait()
+
+    def _phy_wait(self):
+        # A management frame takes 26 us.
         for _ in range(200):
             busy = _mac_read(self._base, _MAC_MII_ACC)
             if busy < 0:
                 return busy
             if not busy & 1:
-                return error
+                return 0
         return -_ETIMEDOUT
 
     def _phy_read(self, register):
-        error = self._phy(register, 0)
-        return error or _mac_read(self._base, _MAC_MII_DATA) & 0xFFFF
+        error = self._phy_wait() or self._phy(register, 0)
+        return error or _mac_read(self._base, _MAC_MII_DATA)
 
     def _phy_write(self, register, value):
-        return _mac_write(self._base, _MAC_MII_DATA, 0, value) or self._phy(register, 1)
+        return (
+            self._phy_wait()
+            or _mac_write(self._base, _MAC_MII_DATA, 0, value)
+            or self._phy(register, 1)
+        )
 
     def _use(self, buf):
         # Finds what was prepared for a buffer, or prepares it.
@@ -532,9 +539,11 @@ class LAN9118:
 
     def _set_duplex(self):
         # The best that both offer (IEEE 802.3, 28B.3): 100 full, 100 half, 10 full, 10 half.
-        both = self._phy_read(_PHY_ADVERTISE) & self._phy_read(_PHY_PARTNER)
-        if both < 0:
+        ours = self._phy_read(_PHY_ADVERTISE)
+        theirs = self._phy_read(_PHY_PARTNER)
+        if ours < 0 or theirs < 0:
             return
+        both = ours & theirs
         full = both & 0x100 or (not both & 0x80 and both & 0x40)
         cr = self._mac_cr & ~(_FDPX | _RCVOWN) | (_FDPX if full else _RCVOWN)
         if cr != self._mac_cr:
