@@ -15,7 +15,6 @@ sys.path.append(str(ROOT / "tests" / "conformance"))
 import frames  # noqa: E402
 from frames import PEER, Packet  # noqa: E402
 from harness import Host, established, recv  # noqa: E402
-
 from smolmpy import RawSocket, UDPSocket, wire  # noqa: E402
 from smolmpy.kernel import plain  # noqa: E402
 from smolmpy.wire import address  # noqa: E402
@@ -106,9 +105,10 @@ almost = st.one_of(
 
 @given(almost)
 def test_text_that_is_no_address_is_refused(t):
-    if re.fullmatch(r"(\d{1,3})(\.\d{1,3}){3}", t, re.ASCII) and max(
-        int(p) for p in t.split(".")
-    ) < 256:
+    if (
+        re.fullmatch(r"(\d{1,3})(\.\d{1,3}){3}", t, re.ASCII)
+        and max(int(p) for p in t.split(".")) < 256
+    ):
         return
     with pytest.raises(ValueError, match="name"):
         address.parse(t, "name")

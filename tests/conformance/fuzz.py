@@ -324,4 +324,7 @@ def main(frames, seed):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10000, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    main(
+        int(sys.argv[1]) if len(sys.argv) > 1 else 10000,
+        int(sys.argv[2]) if len(sys.argv) > 2 else 1,
+    )

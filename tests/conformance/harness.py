@@ -18,7 +18,6 @@ from frames import (
     tcp,
     tcp_options,
 )
-
 from smolmpy import Interface, TCPSocket
 
 EAGAIN = -11

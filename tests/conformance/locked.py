@@ -1,6 +1,7 @@
 """Devices that allocate nothing, and the heap lock, for scenarios under a locked heap."""
 
 import micropython
+
 from frames import OUR_MAC
 
 

@@ -100,8 +100,10 @@ def test_icmp():
     w.drops(echo(bad_csum=True), "icmp_checksum")
     w.drops(icmp(99), "icmp_ignored")
     w.drops(echo(kind=0), "icmp_ignored")
-    for n in range(0, 28):
-        w.drops(icmp(3, 3, data=udp(77, 1, b"x" * 9)[14 : 14 + n]), "icmp_malformed", "icmp_ignored")
+    for n in range(28):
+        w.drops(
+            icmp(3, 3, data=udp(77, 1, b"x" * 9)[14 : 14 + n]), "icmp_malformed", "icmp_ignored"
+        )
     w.check()
 
 

@@ -33,9 +33,9 @@ def test_3_10_1_open_listen_may_become_active():
 def test_3_10_1_open_twice_is_an_error():
     for name in ALL[1:]:
         h, p, s = in_state(name)
-        for call in (lambda: s.connect(PEER, 81), lambda: s.listen(81)):
+        for call, args in ((s.connect, (PEER, 81)), (s.listen, (81,))):
             try:
-                got = call()
+                got = call(*args)
             except OSError:
                 got = -1
             if name != "TIME_WAIT":
@@ -84,7 +84,8 @@ def test_3_10_2_send_in_every_state():
         # can_send means that the call would return something else than EAGAIN.
         h, p, s = in_state(name)
         assert s.can_send() == (want.get(name, -32) != EAGAIN), name
-        assert s.may_send() == (want.get(name) == 1 or "SYN" in name and s.may_send()), name
+        if "SYN" not in name:
+            assert s.may_send() == (want.get(name) == 1), name
 
 
 def test_3_10_2_send_queues_what_fits():

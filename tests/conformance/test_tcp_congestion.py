@@ -221,7 +221,7 @@ def test_5681_idle_connection_restarts_slowly():
     if lacks("congestion"):
         return lacks("congestion")
     h, p, s = established(tx=8000, congestion="reno", syn={"mss": MSS})
-    at = grow(h, p, s, 4000)
+    grow(h, p, s, 4000)
     h.advance(30000)
     s.send(bytes(6000))
     assert len(flight(p)) <= 10

@@ -92,7 +92,7 @@ def test_3_8_4_with_the_user_timeout():
 def test_3_8_4_a_peer_that_restarted_resets():
     h, p, s = established(keep_alive=10000)
     h.advance(10100)
-    r = p.expect("A")
+    p.expect("A")
     p.send("R", 1)
     check_state(s, "CLOSED")
     assert recv(s) == -104

@@ -5,7 +5,9 @@ from states import *
 
 def too_big(frame, mtu, quote=28):
     """ICMP "fragmentation needed" about a packet that was sent."""
-    return icmp(3, 4, b"\x00\x00" + u16(mtu), frame[14 : 14 + quote], src=GATEWAY, smac=GATEWAY_MAC)
+    return icmp(
+        3, 4, b"\x00\x00" + u16(mtu), frame[14 : 14 + quote], src=GATEWAY, smac=GATEWAY_MAC
+    )
 
 
 def sending(n=1460, **opts):

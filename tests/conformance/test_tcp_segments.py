@@ -200,7 +200,7 @@ def test_3_7_4_fin_is_not_held_by_nagle():
     p.expect("A", 1, 1, b"a")
     s.send(b"b")
     s.close()
-    r = p.expect("FA", 2, 1, b"b")
+    p.expect("FA", 2, 1, b"b")
 
 
 def test_small_writes_before_a_poll_are_one_segment():
