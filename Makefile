@@ -2,13 +2,15 @@
 # Settings:  MICROPYTHON=/path/to/micropython  another interpreter than the pinned one
 #            TAP=tap0                          the tap that `make serve` uses
 #            ARGS="-k arp"                     more arguments for pytest
+#            BOARD=MPS2_AN385                  the board of the targets for firmware
 
 PYTHON ?= python3
 TAP ?= tap0
 ARGS ?=
+BOARD ?= MPS2_AN385
 export MICROPYTHON MICROPYTHON_SRC
 
-.PHONY: help run serve test lint format deps clean
+.PHONY: help run serve firmware board-run size test lint format deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -19,6 +21,15 @@ run: ## run examples/server.py on a tap in a private network and talk to it from
 
 serve: ## run examples/server.py on the existing tap TAP until Ctrl-C
 	@$(PYTHON) -m tools.serve $(TAP)
+
+firmware: ## build build/firmware/BOARD/firmware.elf: MicroPython with smolmpy frozen in
+	@$(PYTHON) -m tools.firmware $(BOARD)
+
+board-run: ## run examples/server.py on the board in QEMU and talk to it from Linux
+	@$(PYTHON) -m tools.board_run $(BOARD)
+
+size: ## print what each module takes of flash and of RAM
+	@$(PYTHON) -m tools.size
 
 test: ## run every test on every target (as root on Debian or Ubuntu: install what is missing)
 	@$(PYTHON) -m tools.test $(ARGS)
