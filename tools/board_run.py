@@ -16,6 +16,7 @@ _TAP = "tap0"
 
 def _main():
     board = sys.argv[1] if len(sys.argv) > 1 else firmware.BOARDS[0]
+    firmware.provide(board)
     image = firmware.build(board)
     venv.ensure()
     netns.enter()

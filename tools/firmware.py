@@ -10,7 +10,8 @@ import shutil
 import sys
 
 from tools import deps, source, unixport
-from tools.common import BUILD, ROOT, Missing, main, run, say
+from tools.common import BUILD, ROOT, Missing, locked, main, run, say
+from tools.qemu_board import MACHINES
 
 # What an RP2040 offers: the heap of all figures about memory.
 HEAP = 192 * 1024
@@ -38,11 +39,9 @@ def build(board, heap=HEAP, frozen=True):
 
     `frozen`: with what boards/BOARD/manifest.py names; else plain MicroPython. `heap` in bytes.
     """
-    if board not in _TOOLCHAINS:
-        raise Missing(f"BOARD={board} is not known: there are {', '.join(BOARDS)}.")
     compiler, packages = _TOOLCHAINS[board]
     if not shutil.which(compiler):
-        deps.install(packages, compiler)
+        raise Missing(f"{compiler} is missing: 'apt-get install {' '.join(packages)}' brings it.")
     ours = ROOT / "boards" / board
     target = folder(board, heap, frozen)
     image = target / "firmware.elf"
@@ -65,15 +64,27 @@ def build(board, heap=HEAP, frozen=True):
         options.append(f"BOARD_DIR={ours}")
     stamp = target / "smolmpy-stamp"
     key = "\n".join([str(top), *options, ""])
-    if not stamp.exists() or stamp.read_text() != key:
-        shutil.rmtree(target, ignore_errors=True)
-    if frozen:
-        _mind_removals(ours, target)
-    if not image.exists():
-        say(f"building {target.relative_to(ROOT)}/firmware.elf from {top.name}")
-    run("make", "-j2", "-C", top / "ports" / "qemu", *options)
-    stamp.write_text(key)
+    with locked("firmware"):
+        if not stamp.exists() or stamp.read_text() != key:
+            shutil.rmtree(target, ignore_errors=True)
+        if frozen:
+            _mind_removals(ours, target)
+        if not image.exists():
+            say(f"building {target.relative_to(ROOT)}/firmware.elf from {top.name}")
+        run("make", "-j2", "-C", top / "ports" / "qemu", *options)
+        stamp.write_text(key)
     return image
+
+
+def provide(board):
+    """Installs what building and running the board's firmware needs, where that is possible."""
+    if board not in _TOOLCHAINS:
+        raise Missing(f"BOARD={board} is not known: there are {', '.join(BOARDS)}.")
+    compiler, packages = _TOOLCHAINS[board]
+    emulator, package, _ = MACHINES[board]
+    for program, names in ((compiler, packages), (emulator, [package])):
+        if not shutil.which(program):
+            deps.install(names, program)
 
 
 def _mind_removals(ours, target):
@@ -91,6 +102,7 @@ def _mind_removals(ours, target):
 def _main():
     if len(sys.argv) != 2:
         raise Missing(f"which board? BOARD={BOARDS[0]}, for example.")
+    provide(sys.argv[1])
     image = build(sys.argv[1])
     print(run(_TOOLCHAINS[sys.argv[1]][0].replace("gcc", "size"), image), end="")
     say(str(image.relative_to(ROOT)))

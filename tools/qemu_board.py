@@ -18,7 +18,7 @@ import threading
 import time
 import tty
 
-from tools import deps, launcher, venv
+from tools import launcher, venv
 from tools.common import ROOT, Missing
 
 # Board: QEMU's program, the Debian package that holds it, the machine with its further arguments.
@@ -66,7 +66,7 @@ class Board:
     def __init__(self, board, image, nic=NO_NETWORK, icount=False):
         program, package, machine = MACHINES[board]
         if not shutil.which(program):
-            deps.install([package], program)
+            raise Missing(f"{program} is missing: 'apt-get install {package}' brings it.")
         self._argv = [program, "-machine", *machine, *nic, "-kernel", str(image)]
         self._argv += ["-nographic", "-monitor", "null", "-semihosting", "-serial", "pty"]
         self._argv += ["-mon", "chardev=wake,mode=readline"]
