@@ -47,9 +47,7 @@ class Interface:
     and ports, where the board has a better source than its firmware.
     """
 
-    def __init__(
-        self, device, mac, *, sockets=8, neighbors=8, routes=4, addresses=4, seed=None
-    ):
+    def __init__(self, device, mac, *, sockets=8, neighbors=8, routes=4, addresses=4, seed=None):
         self.mac = parse_mac(mac)
         if self.mac[0] & 1 or self.mac == b"\0\0\0\0\0\0":
             raise ValueError("mac must be a unicast address")

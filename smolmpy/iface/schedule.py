@@ -49,6 +49,15 @@ def set_due(state, slot: int, delay: int):
 
 
 @micropython.viper
+def due_by(state, slot: int, delay: int):
+    """As set_due(), unless the socket's turn comes sooner than that already."""
+    st = ptr32(state)
+    due = st[st[_DUES] + slot]
+    if not due or not ((due - st[_NOW] - delay) >> 29) & 1:
+        set_due(state, slot, delay)
+
+
+@micropython.viper
 def _expire(state):
     # Marks every socket whose time has come, and finds the next time.
     st = ptr32(state)

@@ -15,8 +15,7 @@
     18  ERRORS_TIME
     19  FLAGS           see below
     20  ANNOUNCE        a bit for each address whose gratuitous ARP is due
-    21  QUOTED          an ICMP error in hand: the first sequence number that it quotes, and its MTU
-    22  QUOTED_MTU
+    21  QUOTED, QUOTED_MTU  an ICMP error in hand: the sequence number that it quotes; its MTU
     23  RAW             number of raw sockets
     24  ADDRESSES       number of addresses
     25  ROUTES, ROUTES_LEN        where the route table begins, how many entries are used

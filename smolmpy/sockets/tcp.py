@@ -1,0 +1,571 @@
+"""TCP sockets (RFC 9293): what a program calls. tcp_input.py and tcp_output.py do the work.
+
+The control block is an array('I'), TCB for short. Its names are those of RFC 9293 section 3.3.1
+where that has one; times are milliseconds modulo 2^30, and 0 where a timer does not run.
+
+    0   the block of kernel calls: 4 words
+    4   STATE
+    5   FLAGS           see below
+    6   REMOTE, LOCAL   addresses
+    8   PORTS           remote << 16 | local
+    9   ISS, SND_UNA, SND_NXT
+    12  SND_MAX         the highest SND_NXT there was: beyond it nothing has been sent
+    13  SND_WND, SND_WL1, SND_WL2
+    16  MAX_WND         the largest window that the peer has offered
+    17  IRS, RCV_NXT
+    19  RCV_ADV         right edge of the window that we have offered
+    20  RCV_ACKED       the last RCV_NXT that we have told
+    21  MSS             most payload in a segment that we send
+    22  RX_HEAD, RX_LEN, RX_SIZE    the receive ring: where to read, how much, and its size
+    25  TX_HEAD, TX_LEN, TX_SIZE    the send ring: the byte of SND_UNA, how much, and its size
+    28  SRTT, RTTVAR    times 8 and times 4 (RFC 6298); SRTT 0 before the first sample
+    30  RTO             milliseconds, before backoff
+    31  RTT_SEQ, RTT_TIME           the segment that is being timed, while TIMING is set
+    33  BACKOFF         how often the retransmission timer has fired in a row
+    34  RETRANSMIT      when it fires next; also the persist timer, while the window is closed
+    35  ACK_DUE         when a delayed ACK goes out
+    36  IDLE_DUE        when TIME-WAIT ends, or a keep-alive probe goes out
+    37  PROGRESS        when the peer last acknowledged something, or had nothing to acknowledge
+    38  DUP_ACKS
+    39  FIN_SEQ         the peer's FIN, received but not reached, while FIN_AHEAD is set
+    40  ERROR           errno that ended the connection, until it has been told
+    41  HOP_LIMIT
+    42  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS     options, milliseconds
+    46  GAPS, GAPS_LEN  how many pieces beyond RCV_NXT may be kept, and how many there are
+    48  HEARD           when the peer was last heard of
+    49  the pieces: two words each, the first sequence number and the end
+
+FLAGS: 1 ACK_NOW, an ACK is due at once; 2 NO_DELAY, Nagle's algorithm is off; 4 RESET, an RST is
+due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any address; 32 TIMING;
+64 FIN_AHEAD; 128 FIN_SEEN, the peer's stream has ended; 256 PROBE, a byte goes out in spite of the
+window; 512 AGAIN, the segment at SND_UNA goes out again; 1024 CLOSE, close() was called before the
+handshake was over.
+"""
+
+from array import array
+
+import micropython
+from micropython import const
+
+from ..errno import EADDRINUSE, EALREADY, EISCONN
+from ..iface.demux import in_use
+from ..iface.schedule import set_due, wake
+from ..kernel import copy
+from ..wire.address import parse, to_word
+from .base import Socket, buffer, check_port, write_addr
+from .tcp_input import choose_iss, icmp_error, ingress
+from .tcp_output import egress
+
+_NOW = const(4)
+_SRC = const(7)
+_DST = const(8)
+_PORTS = const(9)
+_HASH = const(123)
+
+_T_STATE = const(4)
+_T_FLAGS = const(5)
+_T_REMOTE = const(6)
+_T_LOCAL = const(7)
+_T_PORTS = const(8)
+_T_ISS = const(9)
+_T_SND_UNA = const(10)
+_T_SND_NXT = const(11)
+_T_SND_MAX = const(12)
+_T_SND_WND = const(13)
+_T_MAX_WND = const(16)
+_T_RCV_NXT = const(18)
+_T_RCV_ADV = const(19)
+_T_MSS = const(21)
+_T_RX_HEAD = const(22)
+_T_RX_LEN = const(23)
+_T_RX_SIZE = const(24)
+_T_TX_HEAD = const(25)
+_T_TX_LEN = const(26)
+_T_TX_SIZE = const(27)
+_T_SRTT = const(28)
+_T_RTO = const(30)
+_T_BACKOFF = const(33)
+_T_RETRANSMIT = const(34)
+_T_ACK_DUE = const(35)
+_T_IDLE_DUE = const(36)
+_T_PROGRESS = const(37)
+_T_DUP_ACKS = const(38)
+_T_ERROR = const(40)
+_T_HOP_LIMIT = const(41)
+_T_ACK_DELAY = const(42)
+_T_KEEP_ALIVE = const(43)
+_T_TIMEOUT = const(44)
+_T_TIME_WAIT_MS = const(45)
+_T_GAPS = const(46)
+_T_GAPS_LEN = const(47)
+_T_HEARD = const(48)
+_T_GAP_TABLE = const(49)
+
+_F_ACK_NOW = const(1)
+_F_NO_DELAY = const(2)
+_F_RESET = const(4)
+_F_PASSIVE = const(8)
+_F_ANY = const(16)
+_F_FIN_SEEN = const(128)
+_F_CLOSE = const(1024)
+
+_CLOSED = const(0)
+_LISTEN = const(1)
+_SYN_SENT = const(2)
+_SYN_RECEIVED = const(3)
+_ESTABLISHED = const(4)
+_FIN_WAIT_1 = const(5)
+_FIN_WAIT_2 = const(6)
+_CLOSE_WAIT = const(7)
+_CLOSING = const(8)
+_LAST_ACK = const(9)
+_TIME_WAIT = const(10)
+
+_NAMES = (
+    "CLOSED",
+    "LISTEN",
+    "SYN_SENT",
+    "SYN_RECEIVED",
+    "ESTABLISHED",
+    "FIN_WAIT_1",
+    "FIN_WAIT_2",
+    "CLOSE_WAIT",
+    "CLOSING",
+    "LAST_ACK",
+    "TIME_WAIT",
+)
+
+_TCP = const(6)
+_INITIAL_RTO = const(1000)  # RFC 6298 section 2
+_DEFAULT_MSS = const(536)  # RFC 9293 section 3.7.1
+
+_EAGAIN = const(11)
+_EPIPE = const(32)
+_ENOTCONN = const(107)
+
+
+class TCPSocket(Socket):
+    """A stream: `TCPSocket(rx, tx)`, bytearrays or sizes.
+
+    gaps is the number of pieces that may be kept while one before them is missing (0 to 16).
+    """
+
+    CLOSED = _CLOSED
+    LISTEN = _LISTEN
+    SYN_SENT = _SYN_SENT
+    SYN_RECEIVED = _SYN_RECEIVED
+    ESTABLISHED = _ESTABLISHED
+    FIN_WAIT_1 = _FIN_WAIT_1
+    FIN_WAIT_2 = _FIN_WAIT_2
+    CLOSE_WAIT = _CLOSE_WAIT
+    CLOSING = _CLOSING
+    LAST_ACK = _LAST_ACK
+    TIME_WAIT = _TIME_WAIT
+
+    _egress = egress
+
+    def __init__(self, rx, tx, gaps=4):
+        super().__init__()
+        if not isinstance(gaps, int) or not 0 <= gaps <= 16:
+            raise ValueError("gaps must be 0 to 16")
+        self._rx = buffer(rx, "rx")
+        self._tx = buffer(tx, "tx")
+        tcb = array("I", (0 for _ in range(_T_GAP_TABLE + 2 * gaps)))
+        tcb[_T_RX_SIZE] = len(self._rx)
+        tcb[_T_TX_SIZE] = len(self._tx)
+        tcb[_T_GAPS] = gaps
+        tcb[_T_HOP_LIMIT] = 64
+        tcb[_T_ACK_DELAY] = 10
+        tcb[_T_TIME_WAIT_MS] = 10000
+        self._tcb = tcb
+
+    def _attach(self, iface, slot):
+        super()._attach(iface, slot)
+        iface._tcp_ingress = ingress
+
+    def _detach(self):
+        super()._detach()
+        self._tcb[_T_STATE] = _CLOSED
+
+    def __repr__(self):
+        if self.iface is None:
+            return "<TCPSocket, on no interface>"
+        return "<TCPSocket %s %d.%d.%d.%d:%d %d.%d.%d.%d:%d recv %d send %d>" % (
+            (self.state_name,)
+            + tuple(self.local_addr)
+            + (self.local_port,)
+            + tuple(self.remote_addr)
+            + (self.remote_port, self.recv_queue, self.send_queue)
+        )
+
+    # Opening
+
+    def _start(self, state, remote, local, ports):
+        # A fresh control block; sizes and options stay.
+        tcb = self._tcb
+        for i in range(_T_SND_UNA, _T_RX_SIZE):
+            tcb[i] = 0
+        tcb[_T_TX_HEAD] = 0
+        tcb[_T_TX_LEN] = 0
+        for i in range(_T_SRTT, _T_HOP_LIMIT):
+            tcb[i] = 0
+        tcb[_T_GAPS_LEN] = 0
+        tcb[_T_FLAGS] &= _F_NO_DELAY
+        tcb[_T_REMOTE] = remote
+        tcb[_T_LOCAL] = local
+        tcb[_T_PORTS] = ports
+        tcb[_T_RTO] = _INITIAL_RTO
+        tcb[_T_MSS] = _DEFAULT_MSS
+        tcb[_T_PROGRESS] = tcb[_T_HEARD] = self._st[_NOW]
+        tcb[_T_STATE] = state
+        self._name(_TCP, remote, local, ports)
+
+    def _need_closed(self):
+        self._need_iface()
+        state = self._tcb[_T_STATE]
+        if state == _LISTEN:
+            raise OSError(EISCONN, "socket is listening: close() it first")
+        if state in (_SYN_SENT, _SYN_RECEIVED):
+            raise OSError(EALREADY, "socket is connecting")
+        if state != _CLOSED:
+            raise OSError(EISCONN, "socket is in use, state %s" % self.state_name)
+
+    def listen(self, port, addr=None):
+        """Waits for one connection to a port, at one of our addresses or at any, and becomes it.
+
+        Several sockets may listen on one port. Raises ValueError, or OSError(EISCONN, EALREADY)
+        unless the socket is CLOSED.
+        """
+        self._need_closed()
+        check_port(port, least=1)
+        local = self._local_word(addr)
+        self._start(_LISTEN, 0, local, port)
+        if not local:
+            self._tcb[_T_FLAGS] |= _F_ANY
+
+    def connect(self, addr, port, local_port=0):
+        """Begins to connect: the SYN leaves at the next poll(). Returns 0.
+
+        Raises ValueError; OSError(ENETUNREACH) without a route, EADDRINUSE for local_port, EISCONN
+        or EALREADY unless the socket is CLOSED.
+        """
+        self._need_closed()
+        addr = parse(addr)
+        check_port(port, least=1)
+        check_port(local_port, "local_port")
+        if addr[0] >= 224 or addr[0] == 0:
+            raise ValueError("addr: %d.%d.%d.%d is not a host" % tuple(addr))
+        local = self._source_for(addr)
+        st = self._st
+        if not local_port:
+            local_port = self._free_port(_TCP, local)
+        else:
+            st[_DST] = local
+            st[_PORTS] = local_port
+            if in_use(self.iface._demux, st, _TCP):
+                raise OSError(EADDRINUSE, "local_port %d is in use" % local_port)
+        self._start(_SYN_SENT, to_word(addr), local, (port << 16) | local_port)
+        tcb = self._tcb
+        choose_iss(st, tcb)
+        tcb[_T_MSS] = min(_DEFAULT_MSS, self.iface.mtu - 40)
+        self._wake()
+        return 0
+
+    # State
+
+    @property
+    def state(self):
+        """One of CLOSED, LISTEN, ... TIME_WAIT."""
+        return self._tcb[_T_STATE]
+
+    @property
+    def state_name(self):
+        """The state as text."""
+        return _NAMES[self._tcb[_T_STATE]]
+
+    @property
+    def is_open(self):
+        """Whether there is a connection, or one may come."""
+        return 0 < self._tcb[_T_STATE] < _TIME_WAIT
+
+    @property
+    def recv_queue(self):
+        """Bytes that wait to be received."""
+        return self._tcb[_T_RX_LEN]
+
+    @property
+    def send_queue(self):
+        """Bytes that the peer has not acknowledged."""
+        return self._tcb[_T_TX_LEN]
+
+    @property
+    def remote_addr(self):
+        """The peer's address: 4 bytes."""
+        return self._addr(_T_REMOTE)
+
+    @property
+    def local_addr(self):
+        """Our address: 4 bytes."""
+        return self._addr(_T_LOCAL)
+
+    def _addr(self, at):
+        addr = bytearray(4)
+        write_addr(self._tcb, at, addr)
+        return addr
+
+    @property
+    def remote_port(self):
+        """The peer's port."""
+        return self._tcb[_T_PORTS] >> 16
+
+    @property
+    def local_port(self):
+        """Our port."""
+        return self._tcb[_T_PORTS] & 0xFFFF
+
+    def may_send(self):
+        """Whether the send half is open."""
+        state = self._tcb[_T_STATE]
+        return state == _ESTABLISHED or state == _CLOSE_WAIT
+
+    def may_recv(self):
+        """Whether the receive half is open, or has data still."""
+        tcb = self._tcb
+        return _ESTABLISHED <= tcb[_T_STATE] <= _FIN_WAIT_2 or tcb[_T_RX_LEN] != 0
+
+    def can_send(self):
+        """Whether send() would return something other than -EAGAIN."""
+        tcb = self._tcb
+        state = tcb[_T_STATE]
+        if state == _SYN_SENT or state == _SYN_RECEIVED:
+            return False
+        if state == _ESTABLISHED or state == _CLOSE_WAIT:
+            return tcb[_T_TX_LEN] < tcb[_T_TX_SIZE]
+        return True
+
+    def can_recv(self):
+        """Whether recv_into() would return something other than -EAGAIN."""
+        tcb = self._tcb
+        state = tcb[_T_STATE]
+        if tcb[_T_RX_LEN]:
+            return True
+        return not (_SYN_SENT <= state <= _FIN_WAIT_2)
+
+    # Options
+
+    @property
+    def hop_limit(self):
+        """The IP TTL of what is sent, 1 to 255."""
+        return self._tcb[_T_HOP_LIMIT]
+
+    @hop_limit.setter
+    def hop_limit(self, value):
+        self._option(_T_HOP_LIMIT, "hop_limit", value, 1, 255)
+
+    @property
+    def nagle(self):
+        """Whether small segments wait while others are in flight (RFC 896)."""
+        return not self._tcb[_T_FLAGS] & _F_NO_DELAY
+
+    @nagle.setter
+    def nagle(self, value):
+        flags = self._tcb[_T_FLAGS]
+        self._tcb[_T_FLAGS] = flags & ~_F_NO_DELAY if value else flags | _F_NO_DELAY
+
+    @property
+    def ack_delay(self):
+        """Milliseconds that an ACK may wait for company, 0 to 500 (RFC 1122 section 4.2.3.2)."""
+        return self._tcb[_T_ACK_DELAY]
+
+    @ack_delay.setter
+    def ack_delay(self, value):
+        self._option(_T_ACK_DELAY, "ack_delay", value, 0, 500)
+
+    @property
+    def keep_alive(self):
+        """Milliseconds of silence between keep-alive probes, 0 for none."""
+        return self._tcb[_T_KEEP_ALIVE]
+
+    @keep_alive.setter
+    def keep_alive(self, value):
+        self._option(_T_KEEP_ALIVE, "keep_alive", value, 0, 1 << 28)
+        if self.iface is not None and self._tcb[_T_STATE] >= _ESTABLISHED:
+            self._wake()
+
+    @property
+    def timeout(self):
+        """Milliseconds without an answer before the connection is given up; 0: the default."""
+        return self._tcb[_T_TIMEOUT]
+
+    @timeout.setter
+    def timeout(self, value):
+        self._option(_T_TIMEOUT, "timeout", value, 0, 1 << 28)
+
+    @property
+    def time_wait(self):
+        """Milliseconds that TIME-WAIT lasts, 0 to 240,000."""
+        return self._tcb[_T_TIME_WAIT_MS]
+
+    @time_wait.setter
+    def time_wait(self, value):
+        self._option(_T_TIME_WAIT_MS, "time_wait", value, 0, 240000)
+
+    def _option(self, at, name, value, least, most):
+        if not isinstance(value, int) or not least <= value <= most:
+            raise ValueError("%s must be %d to %d" % (name, least, most))
+        self._tcb[at] = value
+
+    # Data
+
+    @micropython.native
+    def send(self, buf, n=-1):
+        """Queues up to n bytes of buf (all of it by default); returns how many.
+
+        -EAGAIN while connecting or without room, -EPIPE after close(), the error that ended the
+        connection, once, and -ENOTCONN.
+        """
+        if n < 0 or n > len(buf):
+            n = len(buf)
+        return self._send(buf, n)
+
+    @micropython.viper
+    def _send(self, buf, n: int) -> int:
+        tcb = self._tcb
+        t = ptr32(tcb)
+        state = t[_T_STATE]
+        if state != _ESTABLISHED and state != _CLOSE_WAIT:
+            if state == _SYN_SENT or state == _SYN_RECEIVED:
+                return -_EAGAIN
+            if state > _CLOSE_WAIT or state == _FIN_WAIT_1 or state == _FIN_WAIT_2:
+                return -_EPIPE
+            error = t[_T_ERROR]
+            if error:
+                t[_T_ERROR] = 0
+                return -error
+            return -_ENOTCONN
+        size = t[_T_TX_SIZE]
+        used = t[_T_TX_LEN]
+        room = size - used
+        if n > room:
+            n = room
+        if not n:
+            # Nothing asked for is nothing sent; no room is another matter.
+            return 0 if room else -_EAGAIN
+        at = t[_T_TX_HEAD] + used
+        if at >= size:
+            at -= size
+        first = size - at
+        if first > n:
+            first = n
+        t[0] = at
+        t[1] = 0
+        t[2] = first
+        copy(self._tx, buf, tcb)
+        if first < n:
+            t[0] = 0
+            t[1] = first
+            t[2] = n - first
+            copy(self._tx, buf, tcb)
+        t[_T_TX_LEN] = used + n
+        wake(self._st, self._slot)
+        return n
+
+    @micropython.native
+    def recv_into(self, buf, n=-1):
+        """Takes up to n bytes (len(buf) by default); returns how many.
+
+        0 at the end of the stream, -EAGAIN when nothing is there yet; when all has been taken, the
+        error that ended the connection, once, and -ENOTCONN.
+        """
+        if n < 0 or n > len(buf):
+            n = len(buf)
+        return self._recv(buf, n)
+
+    @micropython.viper
+    def _recv(self, buf, n: int) -> int:
+        tcb = self._tcb
+        t = ptr32(tcb)
+        have = t[_T_RX_LEN]
+        if not have:
+            state = t[_T_STATE]
+            if t[_T_FLAGS] & _F_FIN_SEEN:
+                return 0
+            if state >= _SYN_SENT and state <= _FIN_WAIT_2:
+                return -_EAGAIN
+            error = t[_T_ERROR]
+            if error:
+                t[_T_ERROR] = 0
+                return -error
+            return -_ENOTCONN
+        if n > have:
+            n = have
+        size = t[_T_RX_SIZE]
+        at = t[_T_RX_HEAD]
+        first = size - at
+        if first > n:
+            first = n
+        t[0] = 0
+        t[1] = at
+        t[2] = first
+        copy(buf, self._rx, tcb)
+        if first < n:
+            t[0] = first
+            t[1] = 0
+            t[2] = n - first
+            copy(buf, self._rx, tcb)
+        at += n
+        if at >= size:
+            at -= size
+        t[_T_RX_HEAD] = at
+        have -= n
+        t[_T_RX_LEN] = have
+        # Offer more when it is worth a segment (RFC 9293 section 3.8.6.2.2).
+        state = t[_T_STATE]
+        if state >= _ESTABLISHED and state <= _FIN_WAIT_2:
+            gain = size - have - ((t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF)
+            if gain >= size >> 1 or gain >= t[_T_MSS]:
+                t[_T_FLAGS] |= _F_ACK_NOW
+                wake(self._st, self._slot)
+        return n
+
+    # Closing
+
+    def close(self):
+        """Ends the send half: FIN follows what is queued. Receiving goes on until the peer's FIN.
+
+        A listening or connecting socket goes back to CLOSED at once.
+        """
+        tcb = self._tcb
+        state = tcb[_T_STATE]
+        if state == _LISTEN or state == _SYN_SENT:
+            self._drop()
+        elif state == _SYN_RECEIVED:
+            tcb[_T_FLAGS] |= _F_CLOSE
+        elif state == _ESTABLISHED or state == _CLOSE_WAIT:
+            tcb[_T_STATE] = _FIN_WAIT_1 if state == _ESTABLISHED else _LAST_ACK
+            self._wake()
+
+    def abort(self):
+        """Drops the connection and all that is queued; the peer gets an RST at the next poll()."""
+        tcb = self._tcb
+        state = tcb[_T_STATE]
+        tcb[_T_RX_LEN] = 0
+        tcb[_T_TX_LEN] = 0
+        if state == _CLOSED:
+            return
+        self._drop()
+        if state not in (_LISTEN, _SYN_SENT, _TIME_WAIT):
+            tcb[_T_FLAGS] |= _F_RESET
+            self._wake()
+
+    def _drop(self):
+        # To CLOSED without a word.
+        tcb = self._tcb
+        self._unname()
+        tcb[_T_STATE] = _CLOSED
+        tcb[_T_FLAGS] &= _F_NO_DELAY
+        tcb[_T_RETRANSMIT] = tcb[_T_ACK_DUE] = tcb[_T_IDLE_DUE] = 0
+        set_due(self._st, self._slot, -1)
+
+    def _unreachable(self, number):
+        icmp_error(self.iface, self._st, self._tcb, self._slot, number)

@@ -1,0 +1,787 @@
+"""A TCP segment arrives (RFC 9293 section 3.10.7, with the answers of RFC 5961).
+
+The control block's layout is described in tcp.py.
+"""
+
+import micropython
+from micropython import const
+
+from ..iface.demux import insert, lookup, remove
+from ..iface.ipv4 import reply
+from ..iface.schedule import due_by, set_due, wake
+from ..iface.secret import keyed_hash
+from ..kernel import checksum, copy, copy_sum
+from .tcp_gaps import insert as gaps_insert
+from .tcp_gaps import reached as gaps_reached
+
+_KERNEL_SUM = const(3)
+_NOW = const(4)
+_SRC = const(7)
+_DST = const(8)
+_PORTS = const(9)
+_PSEUDO = const(10)
+_GROUP = const(11)
+_QUOTED = const(21)
+_HASH = const(123)
+
+_C_TCP_RX = const(75)
+_C_TCP_MALFORMED = const(77)
+_C_TCP_CHECKSUM = const(78)
+_C_TCP_NO_SOCKET = const(79)
+_C_TCP_RST_TX = const(80)
+_C_TCP_CHALLENGE_ACKS = const(84)
+_C_TCP_SYN_DROPPED = const(85)
+_C_TCP_OUT_OF_ORDER = const(86)
+
+_T_STATE = const(4)
+_T_FLAGS = const(5)
+_T_REMOTE = const(6)
+_T_LOCAL = const(7)
+_T_PORTS = const(8)
+_T_ISS = const(9)
+_T_SND_UNA = const(10)
+_T_SND_NXT = const(11)
+_T_SND_MAX = const(12)
+_T_SND_WND = const(13)
+_T_SND_WL1 = const(14)
+_T_SND_WL2 = const(15)
+_T_MAX_WND = const(16)
+_T_IRS = const(17)
+_T_RCV_NXT = const(18)
+_T_RCV_ADV = const(19)
+_T_RCV_ACKED = const(20)
+_T_MSS = const(21)
+_T_RX_HEAD = const(22)
+_T_RX_LEN = const(23)
+_T_RX_SIZE = const(24)
+_T_TX_HEAD = const(25)
+_T_TX_LEN = const(26)
+_T_TX_SIZE = const(27)
+_T_SRTT = const(28)
+_T_RTTVAR = const(29)
+_T_RTO = const(30)
+_T_RTT_SEQ = const(31)
+_T_RTT_TIME = const(32)
+_T_BACKOFF = const(33)
+_T_RETRANSMIT = const(34)
+_T_ACK_DUE = const(35)
+_T_IDLE_DUE = const(36)
+_T_PROGRESS = const(37)
+_T_DUP_ACKS = const(38)
+_T_FIN_SEQ = const(39)
+_T_ERROR = const(40)
+_T_ACK_DELAY = const(42)
+_T_KEEP_ALIVE = const(43)
+_T_TIME_WAIT_MS = const(45)
+_T_GAPS_LEN = const(47)
+_T_HEARD = const(48)
+
+_F_ACK_NOW = const(1)
+_F_NO_DELAY = const(2)
+_F_PASSIVE = const(8)
+_F_ANY = const(16)
+_F_TIMING = const(32)
+_F_FIN_AHEAD = const(64)
+_F_FIN_SEEN = const(128)
+_F_AGAIN = const(512)
+_F_CLOSE = const(1024)
+
+_CLOSED = const(0)
+_LISTEN = const(1)
+_SYN_SENT = const(2)
+_SYN_RECEIVED = const(3)
+_ESTABLISHED = const(4)
+_FIN_WAIT_1 = const(5)
+_FIN_WAIT_2 = const(6)
+_CLOSE_WAIT = const(7)
+_CLOSING = const(8)
+_LAST_ACK = const(9)
+_TIME_WAIT = const(10)
+
+# Offsets in the segment, and its control bits.
+_SEQ = const(4)
+_ACK_NUMBER = const(8)
+_OFFSET = const(12)
+_BITS = const(13)
+_WINDOW = const(14)
+_CHECKSUM = const(16)
+_FIN = const(1)
+_SYN = const(2)
+_RST = const(4)
+_PSH = const(8)
+_ACK = const(16)
+
+_TCP = const(6)
+_DUP_ACK_THRESHOLD = const(3)
+_MIN_RTO = const(200)
+_MAX_RTO = const(60000)
+
+_ECONNRESET = const(104)
+_ECONNREFUSED = const(111)
+_EMSGSIZE = const(90)
+
+
+@micropython.viper
+def ingress(iface, state, frame, l4, n: int):
+    """Handles the TCP segment of n bytes in the frame."""
+    st = ptr32(state)
+    p = ptr8(l4)
+    st[_C_TCP_RX] += 1
+    header = (p[_OFFSET] >> 4) << 2
+    if n < 20 or header < 20 or header > n or st[_GROUP]:
+        st[_C_TCP_MALFORMED] += 1
+        return
+    st[_PORTS] = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
+    bits = p[_BITS]
+    slot = int(lookup(iface._demux, state, _TCP))
+    if slot >= 0:
+        socket = iface.sockets[slot]
+        tcb = socket._tcb
+        t = ptr32(tcb)
+        seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+        size = n - header
+        if (
+            bits & (0xFF ^ _PSH) == _ACK
+            and size
+            and t[_T_STATE] == _ESTABLISHED
+            and seq == t[_T_RCV_NXT]
+            and not t[_T_GAPS_LEN]
+            and size <= (t[_T_RCV_ADV] - seq) & 0x3FFFFFFF
+        ):
+            # What is expected goes straight to the receive ring, summed on the way. Nothing is
+            # spoilt when the sum is wrong: what lies beyond RCV_NXT is nobody's.
+            at = t[_T_RX_HEAD] + t[_T_RX_LEN]
+            if at >= t[_T_RX_SIZE]:
+                at -= t[_T_RX_SIZE]
+            if size <= t[_T_RX_SIZE] - at:
+                t[0] = at
+                t[1] = header
+                t[2] = size
+                s = st[_PSEUDO]
+                i = 0
+                while i < header:
+                    s += (p[i] << 8) | p[i + 1]
+                    i += 2
+                t[_KERNEL_SUM] = s
+                if int(copy_sum(socket._rx, l4, tcb)) != 0xFFFF:
+                    st[_C_TCP_CHECKSUM] += 1
+                    return
+                if int(_acknowledge(iface, state, tcb, slot, l4, size)):
+                    _accept(state, tcb, slot, size)
+                return
+    if int(checksum(l4, 0, n, st[_PSEUDO])) != 0xFFFF:
+        st[_C_TCP_CHECKSUM] += 1
+        return
+    if not (p[0] | p[1]) or not (p[2] | p[3]):
+        st[_C_TCP_MALFORMED] += 1
+        return
+    if slot < 0:
+        st[_C_TCP_NO_SOCKET] += 1
+        _refuse(iface, state, frame, l4, n)
+        return
+    kind = ptr32(socket._tcb)[_T_STATE]
+    if kind == _TIME_WAIT and bits & (_SYN | _RST | _ACK) == _SYN:
+        if int(_reopen(iface, state, socket, slot, l4)):
+            slot = int(lookup(iface._demux, state, _TCP))
+            if slot < 0:
+                st[_C_TCP_NO_SOCKET] += 1
+                _refuse(iface, state, frame, l4, n)
+                return
+            socket = iface.sockets[slot]
+            kind = _LISTEN
+    if kind == _LISTEN:
+        _arrives_in_listen(iface, state, frame, l4, n, socket, slot)
+    elif kind == _SYN_SENT:
+        _arrives_in_syn_sent(iface, state, frame, l4, n, socket, slot)
+    else:
+        _arrives(iface, state, frame, l4, n, socket, slot)
+
+
+@micropython.viper
+def choose_iss(state, tcb):
+    """Sets ISS for the addresses and ports of the control block (RFC 6528)."""
+    st = ptr32(state)
+    t = ptr32(tcb)
+    M = 0xFFFF
+    M |= M << 16
+    st[_SRC] = t[_T_REMOTE]
+    st[_DST] = t[_T_LOCAL]
+    st[_PORTS] = t[_T_PORTS]
+    keyed_hash(state, 0)
+    iss = (st[_HASH] + st[_NOW] * 250) & M  # a clock of 4 microseconds
+    t[_T_ISS] = iss
+    t[_T_SND_UNA] = iss
+    t[_T_SND_NXT] = iss
+    t[_T_SND_MAX] = iss
+
+
+@micropython.viper
+def _refuse(iface, state, frame, l4, n: int):
+    # Answers a segment that belongs to no connection with an RST, made in place (RFC 9293
+    # section 3.10.7.1).
+    st = ptr32(state)
+    p = ptr8(l4)
+    bits = p[_BITS]
+    if bits & _RST:
+        return
+    M = 0xFFFF
+    M |= M << 16
+    i = 0
+    while i < 2:
+        b = p[i]
+        p[i] = p[i + 2]
+        p[i + 2] = b
+        i += 1
+    if bits & _ACK:
+        i = _SEQ
+        while i < _ACK_NUMBER:
+            p[i] = p[i + 4]
+            p[i + 4] = 0
+            i += 1
+        p[_BITS] = _RST
+    else:
+        size = n - ((p[_OFFSET] >> 4) << 2) + (bits & _FIN) + ((bits >> 1) & 1)
+        ack = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) + size) & M
+        p[4] = 0
+        p[5] = 0
+        p[6] = 0
+        p[7] = 0
+        p[8] = (ack >> 24) & 255
+        p[9] = (ack >> 16) & 255
+        p[10] = (ack >> 8) & 255
+        p[11] = ack & 255
+        p[_BITS] = _RST | _ACK
+    p[_OFFSET] = 0x50
+    i = _WINDOW
+    while i < 20:
+        p[i] = 0
+        i += 1
+    s = int(checksum(l4, 0, 20, st[_PSEUDO] - n + 20)) ^ 0xFFFF
+    p[_CHECKSUM] = s >> 8
+    p[_CHECKSUM + 1] = s & 255
+    st[_C_TCP_RST_TX] += 1
+    reply(iface, state, frame, 20)
+
+
+@micropython.viper
+def _challenge(state, tcb, slot: int):
+    # RFC 5961 section 3: an honest peer that gets this ACK will answer with an RST that fits.
+    st = ptr32(state)
+    st[_C_TCP_CHALLENGE_ACKS] += 1
+    ptr32(tcb)[_T_FLAGS] |= _F_ACK_NOW
+    wake(state, slot)
+
+
+@micropython.viper
+def close_down(iface, tcb, slot: int, error: int):
+    """The connection is over: to CLOSED, with an errno for the program, or 0."""
+    t = ptr32(tcb)
+    t[_T_STATE] = _CLOSED
+    if not t[_T_ERROR]:
+        t[_T_ERROR] = error
+    t[_T_TX_LEN] = 0
+    t[_T_FLAGS] &= _F_NO_DELAY | _F_FIN_SEEN
+    t[_T_RETRANSMIT] = 0
+    t[_T_ACK_DUE] = 0
+    t[_T_IDLE_DUE] = 0
+    remove(iface._demux, slot)
+    set_due(iface._st, slot, -1)
+
+
+@micropython.viper
+def listen_again(iface, state, tcb, slot: int):
+    """A connection did not come about: back to LISTEN."""
+    st = ptr32(state)
+    t = ptr32(tcb)
+    remove(iface._demux, slot)
+    st[_SRC] = 0
+    st[_DST] = 0 if t[_T_FLAGS] & _F_ANY else t[_T_LOCAL]
+    st[_PORTS] = t[_T_PORTS] & 0xFFFF
+    t[_T_REMOTE] = 0
+    t[_T_LOCAL] = st[_DST]
+    t[_T_PORTS] = st[_PORTS]
+    t[_T_STATE] = _LISTEN
+    t[_T_FLAGS] &= _F_NO_DELAY | _F_ANY
+    t[_T_RETRANSMIT] = 0
+    t[_T_BACKOFF] = 0
+    insert(iface._demux, state, slot, _TCP)
+    set_due(state, slot, -1)
+
+
+@micropython.viper
+def _reopen(iface, state, socket, slot: int, l4) -> int:
+    # A SYN for a connection in TIME-WAIT begins a new one, if its sequence number is beyond the
+    # old one's (RFC 9293 section 3.10.7.4, RFC 1122 section 4.2.2.13). Returns 1 if so.
+    p = ptr8(l4)
+    tcb = socket._tcb
+    t = ptr32(tcb)
+    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+    if not ((t[_T_RCV_NXT] - seq) >> 31) & 1:
+        return 0
+    close_down(iface, tcb, slot, 0)
+    return 1
+
+
+@micropython.viper
+def _options(tcb, l4, header: int):
+    # Reads what a SYN offers (RFC 9293 section 3.2); unknown and broken options are skipped.
+    t = ptr32(tcb)
+    p = ptr8(l4)
+    i = 20
+    while i < header:
+        kind = p[i]
+        if kind == 0:
+            return
+        if kind == 1:
+            i += 1
+            continue
+        if i + 1 >= header:
+            return
+        size = p[i + 1]
+        if size < 2 or i + size > header:
+            return
+        if kind == 2 and size == 4:
+            mss = (p[i + 2] << 8) | p[i + 3]
+            if mss < 64:
+                mss = 64  # smaller ones are an attack on the packet rate
+            t[_T_MSS] = mss
+        i += size
+
+
+@micropython.viper
+def _limit_mss(iface, tcb):
+    t = ptr32(tcb)
+    most = int(iface.mtu) - 40
+    if t[_T_MSS] > most:
+        t[_T_MSS] = most
+
+
+@micropython.viper
+def _arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
+    # Section 3.10.7.2.
+    st = ptr32(state)
+    p = ptr8(l4)
+    bits = p[_BITS]
+    if bits & _RST:
+        return
+    if bits & _ACK:
+        _refuse(iface, state, frame, l4, n)
+        return
+    if not bits & _SYN or bits & _FIN:
+        st[_C_TCP_MALFORMED] += 1
+        return
+    tcb = socket._tcb
+    t = ptr32(tcb)
+    remove(iface._demux, slot)
+    insert(iface._demux, state, slot, _TCP)
+    t[_T_REMOTE] = st[_SRC]
+    t[_T_LOCAL] = st[_DST]
+    t[_T_PORTS] = st[_PORTS]
+    choose_iss(state, tcb)
+    t[_T_MSS] = 536
+    _options(tcb, l4, (p[_OFFSET] >> 4) << 2)
+    _limit_mss(iface, tcb)
+    _synchronize(state, tcb, l4)
+    t[_T_FLAGS] |= _F_PASSIVE
+    t[_T_PROGRESS] = st[_NOW]
+    t[_T_STATE] = _SYN_RECEIVED
+    wake(state, slot)
+
+
+@micropython.viper
+def _synchronize(state, tcb, l4):
+    # What the peer's SYN says about its sequence numbers and its window.
+    t = ptr32(tcb)
+    p = ptr8(l4)
+    M = 0xFFFF
+    M |= M << 16
+    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+    window = (p[_WINDOW] << 8) | p[_WINDOW + 1]
+    t[_T_IRS] = seq
+    t[_T_RCV_NXT] = (seq + 1) & M
+    t[_T_RCV_ADV] = (seq + 1) & M
+    t[_T_RCV_ACKED] = seq
+    t[_T_SND_WND] = window
+    t[_T_MAX_WND] = window
+    t[_T_SND_WL1] = seq
+    t[_T_SND_WL2] = t[_T_SND_UNA]
+
+
+@micropython.viper
+def _arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
+    # Section 3.10.7.3.
+    st = ptr32(state)
+    p = ptr8(l4)
+    tcb = socket._tcb
+    t = ptr32(tcb)
+    bits = p[_BITS]
+    ack = 0
+    if bits & _ACK:
+        ack = (p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]
+        if not ((t[_T_ISS] - ack) >> 31) & 1 or ((t[_T_SND_MAX] - ack) >> 31) & 1:
+            _refuse(iface, state, frame, l4, n)
+            return
+    if bits & _RST:
+        if bits & _ACK:
+            close_down(iface, tcb, slot, _ECONNREFUSED)
+        return
+    if not bits & _SYN:
+        return
+    _options(tcb, l4, (p[_OFFSET] >> 4) << 2)
+    _limit_mss(iface, tcb)
+    _synchronize(state, tcb, l4)
+    t[_T_PROGRESS] = st[_NOW]
+    if bits & _ACK:
+        t[_T_SND_UNA] = ack
+        t[_T_SND_WL2] = ack
+        _measure(state, tcb)
+        t[_T_RETRANSMIT] = 0
+        t[_T_BACKOFF] = 0
+        t[_T_STATE] = _ESTABLISHED
+        t[_T_FLAGS] |= _F_ACK_NOW
+    else:
+        # Both sides have begun at once: the SYN goes out again, with an ACK.
+        t[_T_STATE] = _SYN_RECEIVED
+        t[_T_SND_NXT] = t[_T_ISS]
+        t[_T_RETRANSMIT] = 0
+    wake(state, slot)
+
+
+@micropython.viper
+def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
+    # Section 3.10.7.4.
+    st = ptr32(state)
+    p = ptr8(l4)
+    tcb = socket._tcb
+    t = ptr32(tcb)
+    bits = p[_BITS]
+    header = (p[_OFFSET] >> 4) << 2
+    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+    size = n - header
+    nxt = t[_T_RCV_NXT]
+    window = (t[_T_RCV_ADV] - nxt) & 0x3FFFFFFF
+    length = size + (bits & _FIN) + ((bits >> 1) & 1)
+
+    # First, the sequence number: does any of it lie in the window?
+    from_nxt = seq - nxt
+    acceptable = 0
+    if not length:
+        if seq == nxt or (not (from_nxt >> 31) & 1 and ((from_nxt - window) >> 31) & 1):
+            acceptable = 1
+    elif window:
+        if not (from_nxt >> 31) & 1 and ((from_nxt - window) >> 31) & 1:
+            acceptable = 1
+        from_nxt += length - 1
+        if not (from_nxt >> 31) & 1 and ((from_nxt - window) >> 31) & 1:
+            acceptable = 1
+    kind = t[_T_STATE]
+    if not acceptable:
+        if bits & _RST:
+            return
+        if kind == _SYN_RECEIVED and bits & (_SYN | _ACK) == _SYN and seq == t[_T_IRS]:
+            # Its SYN once more: our answer was lost.
+            t[_T_SND_NXT] = t[_T_ISS]
+            wake(state, slot)
+            return
+        if bits & _SYN:
+            _challenge(state, tcb, slot)
+            return
+        if kind == _TIME_WAIT and bits & _FIN:
+            t[_T_IDLE_DUE] = int(later(st[_NOW], t[_T_TIME_WAIT_MS]))
+        t[_T_FLAGS] |= _F_ACK_NOW
+        wake(state, slot)
+        if window or seq != nxt or not bits & _ACK:
+            return
+        # A closed window keeps data out, but what the segment acknowledges counts.
+        size = 0
+        bits &= 0xFF ^ _FIN
+
+    # Second, RST.
+    if bits & _RST:
+        if seq != nxt:
+            _challenge(state, tcb, slot)
+        elif kind == _SYN_RECEIVED and t[_T_FLAGS] & _F_PASSIVE:
+            listen_again(iface, state, tcb, slot)
+        elif kind == _SYN_RECEIVED:
+            close_down(iface, tcb, slot, _ECONNREFUSED)
+        elif kind == _CLOSING or kind == _LAST_ACK or kind == _TIME_WAIT:
+            close_down(iface, tcb, slot, 0)
+        else:
+            close_down(iface, tcb, slot, _ECONNRESET)
+        return
+
+    # Fourth, SYN; third were security and precedence, which nobody uses.
+    if bits & _SYN:
+        _challenge(state, tcb, slot)
+        return
+
+    # Fifth, ACK.
+    if not bits & _ACK:
+        return
+    ack = (p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]
+    if kind == _SYN_RECEIVED:
+        if not ((t[_T_SND_UNA] - ack) >> 31) & 1 or ((t[_T_SND_MAX] - ack) >> 31) & 1:
+            _refuse(iface, state, frame, l4, n)
+            return
+        kind = _ESTABLISHED
+        if t[_T_FLAGS] & _F_CLOSE:
+            kind = _FIN_WAIT_1
+            wake(state, slot)
+        t[_T_STATE] = kind
+        t[_T_SND_WND] = (p[_WINDOW] << 8) | p[_WINDOW + 1]
+        t[_T_SND_WL1] = seq
+        t[_T_SND_WL2] = ack
+    if not int(_acknowledge(iface, state, tcb, slot, l4, length)):
+        return
+    kind = t[_T_STATE]
+    if kind == _TIME_WAIT:
+        return
+
+    # Seventh, the text; sixth was URG: urgent data comes in line with the rest.
+    if kind != _ESTABLISHED and kind != _FIN_WAIT_1 and kind != _FIN_WAIT_2:
+        return
+    if size or bits & _FIN:
+        _text(state, socket, tcb, slot, l4, header, size, bits & _FIN)
+
+
+@micropython.viper
+def later(now: int, delay: int) -> int:
+    """The time of a timer that fires in `delay` ms: never 0."""
+    due = (now + delay) & 0x3FFFFFFF
+    return due if due else 1
+
+
+@micropython.viper
+def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
+    # Takes in what a segment acknowledges, and the window that it offers. Returns 0 if that is all
+    # that may be taken from it.
+    st = ptr32(state)
+    p = ptr8(l4)
+    t = ptr32(tcb)
+    una = t[_T_SND_UNA]
+    ack = (p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]
+    window = (p[_WINDOW] << 8) | p[_WINDOW + 1]
+    if ((t[_T_SND_MAX] - ack) >> 31) & 1:
+        # It acknowledges what was never sent.
+        _challenge(state, tcb, slot)
+        return 0
+    if ((ack - una) >> 31) & 1:
+        if (una - ack) & 0x3FFFFFFF > t[_T_MAX_WND]:
+            _challenge(state, tcb, slot)  # RFC 5961 section 5.2
+            return 0
+        return 1
+    kind = t[_T_STATE]
+    t[_T_HEARD] = st[_NOW]
+    acked = (ack - una) & 0x3FFFFFFF
+    if acked:
+        t[_T_SND_UNA] = ack
+        if ((t[_T_SND_NXT] - ack) >> 31) & 1:
+            t[_T_SND_NXT] = ack
+        if una == t[_T_ISS]:
+            acked -= 1  # the SYN
+        queued = t[_T_TX_LEN]
+        fin = 0
+        if acked > queued:
+            fin = 1
+            acked = queued
+        at = t[_T_TX_HEAD] + acked
+        if at >= t[_T_TX_SIZE]:
+            at -= t[_T_TX_SIZE]
+        t[_T_TX_HEAD] = at
+        t[_T_TX_LEN] = queued - acked
+        if t[_T_FLAGS] & _F_TIMING:
+            _measure(state, tcb)
+        t[_T_BACKOFF] = 0
+        t[_T_DUP_ACKS] = 0
+        t[_T_PROGRESS] = st[_NOW]
+        if t[_T_SND_MAX] == ack:
+            t[_T_RETRANSMIT] = 0
+        else:
+            t[_T_RETRANSMIT] = int(later(st[_NOW], t[_T_RTO]))
+        if fin:
+            if kind == _FIN_WAIT_1:
+                t[_T_STATE] = _FIN_WAIT_2
+            elif kind == _CLOSING:
+                _rest(state, tcb, slot)
+            elif kind == _LAST_ACK:
+                close_down(iface, tcb, slot, 0)
+                return 0
+    elif not t[_T_SND_WND]:
+        t[_T_PROGRESS] = st[_NOW]  # a closed window may last, as long as its owner answers
+    elif not size and t[_T_SND_MAX] != una and window == t[_T_SND_WND]:
+        t[_T_DUP_ACKS] += 1
+        if t[_T_DUP_ACKS] == _DUP_ACK_THRESHOLD:
+            t[_T_FLAGS] |= _F_AGAIN
+            wake(state, slot)
+    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+    if ((t[_T_SND_WL1] - seq) >> 31) & 1 or (
+        t[_T_SND_WL1] == seq and not ((ack - t[_T_SND_WL2]) >> 31) & 1
+    ):
+        if not t[_T_SND_WND] and window:
+            # The window has opened: what the persist timer had in hand goes out as usual.
+            t[_T_SND_NXT] = ack
+            t[_T_BACKOFF] = 0
+            t[_T_RETRANSMIT] = 0
+        t[_T_SND_WND] = window
+        t[_T_SND_WL1] = seq
+        t[_T_SND_WL2] = ack
+        if window > t[_T_MAX_WND]:
+            t[_T_MAX_WND] = window
+    sent = (t[_T_SND_NXT] - ack) & 0x3FFFFFFF
+    if sent < t[_T_TX_LEN] or (sent == t[_T_TX_LEN] and kind >= _FIN_WAIT_1):
+        wake(state, slot)
+    return 1
+
+
+@micropython.viper
+def _measure(state, tcb):
+    # RFC 6298 section 2, once the segment that is being timed has been acknowledged.
+    st = ptr32(state)
+    t = ptr32(tcb)
+    if not ((t[_T_RTT_SEQ] - t[_T_SND_UNA]) >> 31) & 1:
+        return
+    t[_T_FLAGS] &= ~_F_TIMING
+    r = (st[_NOW] - t[_T_RTT_TIME]) & 0x3FFFFFFF
+    if not r:
+        r = 1
+    if r > _MAX_RTO:
+        r = _MAX_RTO
+    srtt = t[_T_SRTT]
+    if srtt:
+        var = t[_T_RTTVAR]
+        error = r - (srtt >> 3)
+        srtt += error
+        if error < 0:
+            error = 0 - error
+        var += error - (var >> 2)
+    else:
+        srtt = r << 3
+        var = r << 1
+    if srtt < 1:
+        srtt = 1
+    t[_T_SRTT] = srtt
+    t[_T_RTTVAR] = var
+    rto = (srtt >> 3) + (var if var > 1 else 1)
+    if rto < _MIN_RTO:
+        rto = _MIN_RTO
+    if rto > _MAX_RTO:
+        rto = _MAX_RTO
+    t[_T_RTO] = rto
+
+
+@micropython.viper
+def _rest(state, tcb, slot: int):
+    # Into TIME-WAIT.
+    st = ptr32(state)
+    t = ptr32(tcb)
+    t[_T_STATE] = _TIME_WAIT
+    t[_T_RETRANSMIT] = 0
+    t[_T_IDLE_DUE] = int(later(st[_NOW], t[_T_TIME_WAIT_MS]))
+    wake(state, slot)
+
+
+@micropython.viper
+def _accept(state, tcb, slot: int, size: int):
+    # `size` bytes have been put behind what the receive ring holds.
+    st = ptr32(state)
+    t = ptr32(tcb)
+    M = 0xFFFF
+    M |= M << 16
+    nxt = (t[_T_RCV_NXT] + size) & M
+    t[_T_RX_LEN] += size
+    t[_T_RCV_NXT] = nxt
+    # RFC 9293 section 3.8.6.3: every second full segment is acknowledged at once, others soon.
+    if (nxt - t[_T_RCV_ACKED]) & 0x3FFFFFFF >= t[_T_MSS] << 1 or not t[_T_ACK_DELAY]:
+        t[_T_FLAGS] |= _F_ACK_NOW
+        wake(state, slot)
+    elif not t[_T_ACK_DUE]:
+        t[_T_ACK_DUE] = int(later(st[_NOW], t[_T_ACK_DELAY]))
+        due_by(state, slot, t[_T_ACK_DELAY])
+
+
+@micropython.viper
+def _text(state, socket, tcb, slot: int, l4, at: int, size: int, fin: int):
+    # `size` bytes at l4[at:], and perhaps a FIN behind them, of which some lies in the window.
+    st = ptr32(state)
+    p = ptr8(l4)
+    t = ptr32(tcb)
+    M = 0xFFFF
+    M |= M << 16
+    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+    nxt = t[_T_RCV_NXT]
+    if ((seq - nxt) >> 31) & 1:
+        skip = (nxt - seq) & 0x3FFFFFFF
+        at += skip
+        size -= skip
+        seq = nxt
+    ahead = (seq - nxt) & 0x3FFFFFFF
+    room = ((t[_T_RCV_ADV] - nxt) & 0x3FFFFFFF) - ahead
+    if size > room:
+        size = room
+        fin = 0
+    if fin:
+        t[_T_FIN_SEQ] = (seq + size) & M
+        t[_T_FLAGS] |= _F_FIN_AHEAD
+    if ahead:
+        st[_C_TCP_OUT_OF_ORDER] += 1
+        t[_T_FLAGS] |= _F_ACK_NOW
+        wake(state, slot)
+        if not size or not int(gaps_insert(tcb, ahead, size)):
+            return
+    if size > 0:
+        _store(socket, tcb, l4, at, ahead, size)
+        if not ahead:
+            if t[_T_GAPS_LEN]:
+                # RFC 5681 section 4.2: what fills a gap is acknowledged at once.
+                t[_T_FLAGS] |= _F_ACK_NOW
+                wake(state, slot)
+                size += int(gaps_reached(tcb, size))
+            _accept(state, tcb, slot, size)
+    if t[_T_FLAGS] & _F_FIN_AHEAD and t[_T_FIN_SEQ] == t[_T_RCV_NXT]:
+        # Eighth, FIN.
+        t[_T_RCV_NXT] = (t[_T_RCV_NXT] + 1) & M
+        t[_T_FLAGS] = (t[_T_FLAGS] & ~_F_FIN_AHEAD) | _F_FIN_SEEN | _F_ACK_NOW
+        wake(state, slot)
+        kind = t[_T_STATE]
+        if kind == _ESTABLISHED:
+            t[_T_STATE] = _CLOSE_WAIT
+        elif kind == _FIN_WAIT_1:
+            t[_T_STATE] = _CLOSING
+        else:
+            _rest(state, tcb, slot)
+
+
+@micropython.viper
+def _store(socket, tcb, l4, at: int, ahead: int, size: int):
+    # Puts text into the receive ring, `ahead` bytes behind what it holds.
+    t = ptr32(tcb)
+    ring = t[_T_RX_SIZE]
+    to = t[_T_RX_HEAD] + t[_T_RX_LEN] + ahead
+    if to >= ring:
+        to -= ring
+    first = ring - to
+    if first > size:
+        first = size
+    t[0] = to
+    t[1] = at
+    t[2] = first
+    copy(socket._rx, l4, tcb)
+    if first < size:
+        t[0] = 0
+        t[1] = at + first
+        t[2] = size - first
+        copy(socket._rx, l4, tcb)
+
+
+@micropython.viper
+def icmp_error(iface, state, tcb, slot: int, number: int):
+    """An ICMP error about a segment of ours; its sequence number is in QUOTED (RFC 5927)."""
+    st = ptr32(state)
+    t = ptr32(tcb)
+    quoted = st[_QUOTED]
+    if ((quoted - t[_T_SND_UNA]) >> 31) & 1 or not ((quoted - t[_T_SND_MAX]) >> 31) & 1:
+        return
+    # A connection that exists does not die of an error that anybody may send (RFC 5461); one that
+    # is being made tells its caller at once.
+    if t[_T_STATE] == _SYN_SENT and number != _EMSGSIZE:
+        close_down(iface, tcb, slot, number)

@@ -1,0 +1,456 @@
+"""What a TCP socket sends when its turn comes, and its timers (RFC 9293 section 3.8).
+
+The control block's layout is described in tcp.py.
+"""
+
+import micropython
+from micropython import const
+
+from ..iface.ipv4 import egress as ipv4_egress
+from ..iface.schedule import set_due, wake
+from ..kernel import checksum, copy, copy_sum
+from .tcp_input import close_down, later, listen_again
+
+_KERNEL_SUM = const(3)
+_NOW = const(4)
+_SRC = const(7)
+_DST = const(8)
+
+_C_TCP_TX = const(76)
+_C_TCP_RST_TX = const(80)
+_C_TCP_RETRANSMITS = const(81)
+
+_T_STATE = const(4)
+_T_FLAGS = const(5)
+_T_REMOTE = const(6)
+_T_LOCAL = const(7)
+_T_PORTS = const(8)
+_T_ISS = const(9)
+_T_SND_UNA = const(10)
+_T_SND_NXT = const(11)
+_T_SND_MAX = const(12)
+_T_SND_WND = const(13)
+_T_MAX_WND = const(16)
+_T_RCV_NXT = const(18)
+_T_RCV_ADV = const(19)
+_T_RCV_ACKED = const(20)
+_T_MSS = const(21)
+_T_RX_LEN = const(23)
+_T_RX_SIZE = const(24)
+_T_TX_HEAD = const(25)
+_T_TX_LEN = const(26)
+_T_TX_SIZE = const(27)
+_T_RTO = const(30)
+_T_RTT_SEQ = const(31)
+_T_RTT_TIME = const(32)
+_T_BACKOFF = const(33)
+_T_RETRANSMIT = const(34)
+_T_ACK_DUE = const(35)
+_T_IDLE_DUE = const(36)
+_T_PROGRESS = const(37)
+_T_HOP_LIMIT = const(41)
+_T_KEEP_ALIVE = const(43)
+_T_TIMEOUT = const(44)
+_T_HEARD = const(48)
+
+_F_ACK_NOW = const(1)
+_F_NO_DELAY = const(2)
+_F_RESET = const(4)
+_F_PASSIVE = const(8)
+_F_TIMING = const(32)
+_F_PROBE = const(256)
+_F_AGAIN = const(512)
+
+_CLOSED = const(0)
+_LISTEN = const(1)
+_SYN_SENT = const(2)
+_SYN_RECEIVED = const(3)
+_ESTABLISHED = const(4)
+_FIN_WAIT_1 = const(5)
+_FIN_WAIT_2 = const(6)
+_CLOSE_WAIT = const(7)
+_CLOSING = const(8)
+_LAST_ACK = const(9)
+_TIME_WAIT = const(10)
+
+_FIN = const(1)
+_SYN = const(2)
+_RST = const(4)
+_PSH = const(8)
+_ACK = const(16)
+
+_TCP = const(6)
+_MAX_RTO = const(60000)
+_MAX_BACKOFF = const(12)
+_SEGMENTS_PER_TURN = const(8)
+# How long nothing is acknowledged before a connection is given up: RFC 9293 section 3.8.3 wants
+# 100 s at least, and 3 minutes for a SYN.
+_GIVE_UP = const(120000)
+_GIVE_UP_SYN = const(180000)
+_ARP_RETRY = const(1000)
+_KEEP_ALIVE_PROBES = const(4)
+
+_EAGAIN = const(11)
+_ENETUNREACH = const(101)
+_ETIMEDOUT = const(110)
+_EHOSTUNREACH = const(113)
+_EINPROGRESS = const(115)
+
+
+@micropython.viper
+def egress(socket) -> int:
+    """Runs the timers of a socket whose turn it is, and sends what it may; returns how much."""
+    tcb = socket._tcb
+    t = ptr32(tcb)
+    state = socket._st
+    st = ptr32(state)
+    slot = int(socket._slot)
+    flags = t[_T_FLAGS]
+    if flags & _F_RESET:
+        ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
+        result = int(_segment(socket, tcb, ahead, 0, _RST | _ACK))
+        if result == -_EAGAIN:
+            wake(state, slot)
+            return 0
+        st[_C_TCP_RST_TX] += 1
+        t[_T_FLAGS] = flags & _F_NO_DELAY
+        return 1 if result == 0 else 0
+    if t[_T_STATE] <= _LISTEN:
+        return 0
+    now = st[_NOW]
+    if t[_T_RETRANSMIT] and not ((now - t[_T_RETRANSMIT]) >> 29) & 1:
+        if not int(_retransmission_timeout(socket, tcb)):
+            return 0
+    if t[_T_ACK_DUE] and not ((now - t[_T_ACK_DUE]) >> 29) & 1:
+        t[_T_FLAGS] |= _F_ACK_NOW
+    probe = 0
+    if t[_T_IDLE_DUE] or t[_T_KEEP_ALIVE]:
+        probe = int(_idle(socket, tcb))
+        if t[_T_STATE] == _CLOSED:
+            return 0
+    count = 0
+    result = 0
+    turns = _SEGMENTS_PER_TURN
+    while turns:
+        result = int(_next(socket, tcb))
+        if result <= 0:
+            break
+        count += 1
+        turns -= 1
+    if result == -_EHOSTUNREACH or result == -_ENETUNREACH:
+        if t[_T_STATE] == _SYN_SENT:
+            close_down(socket.iface, tcb, slot, 0 - result)
+            return count
+        result = -_EINPROGRESS
+    if result == 0 and turns:
+        if t[_T_FLAGS] & _F_ACK_NOW:
+            ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
+            result = int(_segment(socket, tcb, ahead, 0, _ACK))
+            if result == 0:
+                count += 1
+        if probe and result == 0:
+            # RFC 9293 section 3.8.4: a segment that the peer has to answer.
+            ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
+            result = int(_segment(socket, tcb, ahead - 1, 0, _ACK))
+            if result == 0:
+                count += 1
+    elif not turns or result == -_EAGAIN:
+        wake(state, slot)
+    earliest = -1
+    i = _T_RETRANSMIT
+    while i <= _T_IDLE_DUE:
+        if t[i]:
+            rest = (t[i] - now) & 0x3FFFFFFF
+            if rest >> 29:
+                rest = 0
+            if earliest < 0 or rest < earliest:
+                earliest = rest
+        i += 1
+    if result == -_EINPROGRESS and (earliest < 0 or earliest > _ARP_RETRY):
+        earliest = _ARP_RETRY
+    set_due(state, slot, earliest)
+    return count
+
+
+@micropython.viper
+def _retransmission_timeout(socket, tcb) -> int:
+    # The oldest segment has not been acknowledged in time, or the peer's window has stayed closed.
+    # Returns 0 if the connection is given up.
+    t = ptr32(tcb)
+    st = ptr32(socket._st)
+    now = st[_NOW]
+    kind = t[_T_STATE]
+    limit = t[_T_TIMEOUT]
+    if not limit:
+        limit = _GIVE_UP if kind > _SYN_RECEIVED else _GIVE_UP_SYN
+    if (now - t[_T_PROGRESS]) & 0x3FFFFFFF >= limit:
+        if kind == _SYN_RECEIVED and t[_T_FLAGS] & _F_PASSIVE:
+            listen_again(socket.iface, socket._st, tcb, int(socket._slot))
+        else:
+            close_down(socket.iface, tcb, int(socket._slot), _ETIMEDOUT)
+        return 0
+    t[_T_FLAGS] &= ~(_F_TIMING | _F_AGAIN)  # Karn: what goes out twice is not timed
+    if not t[_T_SND_WND] or t[_T_SND_MAX] == t[_T_SND_UNA]:
+        t[_T_FLAGS] |= _F_PROBE
+    # All that is in flight goes out again: the peer has kept what it could, and acknowledges more
+    # than it gets.
+    t[_T_SND_NXT] = t[_T_SND_UNA]
+    if t[_T_BACKOFF] < _MAX_BACKOFF:
+        t[_T_BACKOFF] += 1
+    _arm(st[_NOW], tcb)
+    return 1
+
+
+@micropython.viper
+def _arm(now: int, tcb):
+    # RFC 6298 section 5: the timer, backed off.
+    t = ptr32(tcb)
+    delay = t[_T_RTO] << t[_T_BACKOFF]
+    if delay > _MAX_RTO:
+        delay = _MAX_RTO
+    t[_T_RETRANSMIT] = int(later(now, delay))
+
+
+@micropython.viper
+def _idle(socket, tcb) -> int:
+    # The end of TIME-WAIT; or silence, where keep-alive is on: returns 1 if a probe is due.
+    t = ptr32(tcb)
+    now = ptr32(socket._st)[_NOW]
+    kind = t[_T_STATE]
+    due = t[_T_IDLE_DUE]
+    if kind == _TIME_WAIT:
+        if not ((now - due) >> 29) & 1:
+            close_down(socket.iface, tcb, int(socket._slot), 0)
+        return 0
+    interval = t[_T_KEEP_ALIVE]
+    if not interval or kind < _ESTABLISHED:
+        t[_T_IDLE_DUE] = 0
+        return 0
+    silence = (now - t[_T_HEARD]) & 0x3FFFFFFF
+    if silence < interval:
+        t[_T_IDLE_DUE] = int(later(now, interval - silence))
+        return 0
+    if due and ((now - due) >> 29) & 1:
+        return 0
+    limit = t[_T_TIMEOUT]
+    if not limit:
+        limit = interval * (_KEEP_ALIVE_PROBES + 1)
+    if silence >= limit:
+        close_down(socket.iface, tcb, int(socket._slot), _ETIMEDOUT)
+        return 0
+    t[_T_IDLE_DUE] = int(later(now, interval))
+    return 1
+
+
+@micropython.viper
+def _next(socket, tcb) -> int:
+    # Sends the next segment that has text, SYN or FIN, if one may go now: returns 1, 0 if there is
+    # none, or a negative errno.
+    t = ptr32(tcb)
+    st = ptr32(socket._st)
+    M = 0xFFFF
+    M |= M << 16
+    kind = t[_T_STATE]
+    flags = t[_T_FLAGS]
+    una = t[_T_SND_UNA]
+    nxt = t[_T_SND_NXT]
+    ahead = (nxt - una) & 0x3FFFFFFF
+    bits = _ACK
+    n = 0
+    takes = 0  # sequence numbers
+    if kind <= _SYN_RECEIVED:
+        if nxt != t[_T_ISS]:
+            return 0
+        bits = _SYN if kind == _SYN_SENT else _SYN | _ACK
+        takes = 1
+    else:
+        queued = t[_T_TX_LEN]
+        mss = t[_T_MSS]
+        ends = 1 if kind == _FIN_WAIT_1 or kind == _CLOSING or kind == _LAST_ACK else 0
+        if flags & _F_AGAIN:
+            ahead = 0
+        rest = queued - ahead
+        if rest < 0 or rest + ends == 0:
+            return 0
+        room = t[_T_SND_WND] - ahead
+        n = rest if rest < mss else mss
+        if n > room:
+            n = room
+        if flags & _F_PROBE:
+            if n <= 0:
+                n = 1 if rest else 0
+                room = 1
+        elif n <= 0 and (rest or room <= 0):
+            # The window is closed. If nothing is in flight that would bring news of it, the
+            # persist timer has to ask (RFC 9293 section 3.8.6.1).
+            if not t[_T_RETRANSMIT]:
+                _arm(st[_NOW], tcb)
+                t[_T_PROGRESS] = st[_NOW]
+            return 0
+        elif n < mss and not flags & _F_AGAIN:
+            if n < rest:
+                # The window allows but a part: only a worthwhile one (section 3.8.6.2.1).
+                if n < t[_T_MAX_WND] >> 1:
+                    if not t[_T_RETRANSMIT]:
+                        _arm(st[_NOW], tcb)
+                        t[_T_PROGRESS] = st[_NOW]
+                    return 0
+            elif ahead and n and not ends and not flags & _F_NO_DELAY:
+                if not ((nxt - t[_T_SND_MAX]) >> 31) & 1:
+                    return 0  # Nagle (RFC 896): a small one waits until nothing is in flight
+        if n == rest:
+            if n:
+                bits |= _PSH
+            if ends and room > n:
+                bits |= _FIN
+        takes = n + (bits & _FIN)
+    result = int(_segment(socket, tcb, ahead, n, bits))
+    if result < 0:
+        return result
+    t[_T_FLAGS] &= ~(_F_PROBE | _F_AGAIN)
+    end = (una + ahead + takes) & M
+    if ((t[_T_SND_MAX] - end) >> 31) & 1:
+        if una == t[_T_SND_MAX]:
+            t[_T_PROGRESS] = st[_NOW]
+        if not t[_T_FLAGS] & _F_TIMING and nxt == t[_T_SND_MAX]:
+            t[_T_FLAGS] |= _F_TIMING
+            t[_T_RTT_SEQ] = nxt
+            t[_T_RTT_TIME] = st[_NOW]
+        t[_T_SND_MAX] = end
+    else:
+        st[_C_TCP_RETRANSMITS] += 1
+        t[_T_FLAGS] &= ~_F_TIMING
+    if ((nxt - end) >> 31) & 1:
+        t[_T_SND_NXT] = end
+    if not t[_T_RETRANSMIT]:
+        _arm(st[_NOW], tcb)
+    return 1
+
+
+@micropython.viper
+def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
+    # Sends one segment: n bytes from `ahead` behind SND_UNA. Returns 0 or a negative errno. A
+    # frame that the device lost is like one that the net lost.
+    t = ptr32(tcb)
+    iface = socket.iface
+    state = socket._st
+    st = ptr32(state)
+    l4 = iface._l4
+    p = ptr8(l4)
+    seq = t[_T_SND_UNA] + ahead
+    ack = t[_T_RCV_NXT] if bits & _ACK else 0
+    # The window: its right edge moves on when that is worth a segment (section 3.8.6.2.2), and
+    # never back.
+    window = 0
+    if bits & (_ACK | _SYN):
+        size = t[_T_RX_SIZE]
+        room = size - t[_T_RX_LEN]
+        if bits & _SYN:
+            window = room
+        else:
+            window = (t[_T_RCV_ADV] - ack) & 0x3FFFFFFF
+            gain = room - window
+            if gain >= size >> 1 or gain >= t[_T_MSS]:
+                window = room
+        if window > 0xFFFF:
+            window = 0xFFFF
+    ports = t[_T_PORTS]
+    header = 20
+    if bits & _SYN:
+        header = 24
+        mss = int(iface.mtu) - 40
+        p[20] = 2
+        p[21] = 4
+        p[22] = mss >> 8
+        p[23] = mss & 255
+    p[0] = (ports >> 8) & 255
+    p[1] = ports & 255
+    p[2] = (ports >> 24) & 255
+    p[3] = (ports >> 16) & 255
+    p[4] = (seq >> 24) & 255
+    p[5] = (seq >> 16) & 255
+    p[6] = (seq >> 8) & 255
+    p[7] = seq & 255
+    p[8] = (ack >> 24) & 255
+    p[9] = (ack >> 16) & 255
+    p[10] = (ack >> 8) & 255
+    p[11] = ack & 255
+    p[12] = header << 2
+    p[13] = bits
+    p[14] = window >> 8
+    p[15] = window & 255
+    p[16] = 0
+    p[17] = 0
+    p[18] = 0
+    p[19] = 0
+    local = t[_T_LOCAL]
+    remote = t[_T_REMOTE]
+    s = (
+        ((local >> 16) & 0xFFFF)
+        + (local & 0xFFFF)
+        + ((remote >> 16) & 0xFFFF)
+        + (remote & 0xFFFF)
+        + _TCP
+        + header
+        + n
+    )
+    if not n:
+        s = int(checksum(l4, 0, header, s))
+    else:
+        s += (
+            ((ports >> 16) & 0xFFFF)
+            + (ports & 0xFFFF)
+            + ((seq >> 16) & 0xFFFF)
+            + (seq & 0xFFFF)
+            + ((ack >> 16) & 0xFFFF)
+            + (ack & 0xFFFF)
+            + ((header << 10) | bits)
+            + window
+        )
+        ring = t[_T_TX_SIZE]
+        at = t[_T_TX_HEAD] + ahead
+        if at >= ring:
+            at -= ring
+        first = ring - at
+        if first >= n:
+            t[0] = header
+            t[1] = at
+            t[2] = n
+            t[_KERNEL_SUM] = s
+            s = int(copy_sum(l4, socket._tx, tcb))
+        else:
+            t[0] = header
+            t[1] = at
+            t[2] = first
+            copy(l4, socket._tx, tcb)
+            t[0] = header + first
+            t[1] = 0
+            t[2] = n - first
+            copy(l4, socket._tx, tcb)
+            s = int(checksum(l4, header, n, s))
+    s ^= 0xFFFF
+    p[16] = s >> 8
+    p[17] = s & 255
+    st[_SRC] = local
+    st[_DST] = remote
+    length = header + n
+    result = int(ipv4_egress(iface, state, iface._frame, length, _TCP, t[_T_HOP_LIMIT], 0))
+    if result < 0:
+        if (
+            result == -_EAGAIN
+            or result == -_EINPROGRESS
+            or result == -_EHOSTUNREACH
+            or result == -_ENETUNREACH
+        ):
+            return result
+    st[_C_TCP_TX] += 1
+    if bits & _ACK:
+        M = 0xFFFF
+        M |= M << 16
+        edge = (ack + window) & M
+        if ((t[_T_RCV_ADV] - edge) >> 31) & 1:
+            t[_T_RCV_ADV] = edge
+        t[_T_RCV_ACKED] = ack
+        t[_T_ACK_DUE] = 0
+        t[_T_FLAGS] &= ~_F_ACK_NOW
+    return 0
