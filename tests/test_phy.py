@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 import pytest
-import targets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import targets
 from smolmpy.phy.fault import FaultInjector
 from smolmpy.phy.loopback import LoopbackDevice
 from smolmpy.phy.stream import StreamDevice
@@ -40,14 +40,20 @@ def answer(sent):
     return sent[6:12] + sent[:6] + sent[12:14] + bytes(b ^ 255 for b in sent[14:])
 
 
+def command(target):
+    """The program that runs scripts of a target, and its environment."""
+    program = target.interpreter.path if target.interpreter else sys.executable
+    return program, target.environment()
+
+
 class Echo:
     """tests/echo_device.py on a target."""
 
     def __init__(self, target, spec, count, *args, pass_fds=()):
-        program = target.interpreter.path if target.interpreter else sys.executable
+        program, env = command(target)
         self.process = subprocess.Popen(
             [program, ECHO, spec, str(count), *args],
-            env=target.environment(),
+            env=env,
             pass_fds=pass_fds,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -150,12 +156,12 @@ def test_tap_name(target):
 
 
 def run_code(target, code, status=0):
-    program = target.interpreter.path if target.interpreter else sys.executable
+    program, env = command(target)
     if not target.interpreter:
         code = "import micropython\n" + code
     done = subprocess.run(
         [program, "-c", code],
-        env=target.environment(),
+        env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -206,6 +212,54 @@ def test_packet_frame_too_long(target, veth):
         s.send(frame(1515, 0))
         exchange(s, [1514])
     assert echo.end() == "answered 2, errors {90: 1}"
+
+
+@pytest.mark.parametrize("target", ["cpython", "unix64", "unix-ffi"], indirect=True)
+@pytest.mark.parametrize("outgoing", [False, True])
+def test_packet_outgoing(target, veth, outgoing):
+    """Frames that others on this machine send there are seen only on request."""
+    near, far = veth
+    code = f"""
+import select, sys
+from smolmpy.phy.packet import PacketDevice
+d = PacketDevice("{far}", outgoing={outgoing})
+p = select.poll()
+p.register(d.fileno(), select.POLLIN)
+print(sys.stdin.readline().strip())
+buf = bytearray(1514)
+while buf[20] != 200:
+    p.poll(5000)
+    if d.receive(buf) > 0 and buf[12] == 0x88:
+        print(buf[20])
+"""
+    program, env = command(target)
+    if not target.interpreter:
+        code = "import micropython\n" + code
+    process = subprocess.Popen(
+        [program, "-c", code], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        # Open before frames are sent: the line that it has read is printed when it has.
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "go\n"
+        with open_packet(far) as there, open_packet(near) as here:
+            there.send(frame(60, 94))
+            here.send(frame(60, 194))
+        assert process.communicate(timeout=20)[0] == ("100\n200\n" if outgoing else "200\n")
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("target", ["cpython", "unix64", "unix-ffi"], indirect=True)
+@pytest.mark.parametrize("promiscuous", [False, True])
+def test_packet_promiscuous(target, veth, promiscuous):
+    code = (
+        "from smolmpy.phy.packet import PacketDevice; import os;"
+        f"d = PacketDevice('far', promiscuous={promiscuous}); os.system('ip -d link show far')"
+    )
+    assert f"promiscuity {int(promiscuous)}" in run_code(target, code)
 
 
 @pytest.mark.parametrize("target", ["cpython", "unix64", "unix32", "unix-ffi"], indirect=True)

@@ -166,6 +166,22 @@ def test_delay():
     assert d.poll_delay(clock.now) == -1
 
 
+def test_frame_held_goes_before_new_one():
+    clock = Clock()
+    cable = Cable()
+    cable.limit = 1
+    d = FaultInjector(cable, delay=5, clock=clock)
+    assert _receive(d, 1) == []
+    _send(d, [7])
+    d.set(delay=0)
+    clock.now = 5
+    cable.limit = 3
+    assert _receive(d, 1) == [0]
+    _send(d, [8])
+    assert cable.sent == [(7, 60), (8, 60)]
+    assert _receive(d, 3) == [1, 2]
+
+
 def test_reorder():
     clock = Clock()
     cable = Cable()
@@ -185,17 +201,17 @@ def test_rate():
     for rate, halves in ((60, 16), (960, 1)):
         clock = Clock(1000)
         cable = Cable()
-        cable.limit = 10
+        cable.limit = 11
         d = FaultInjector(cable, rate=rate, clock=clock, frames=16)
         arrived = []
-        while len(arrived) < 10:
+        while len(arrived) < 11:
             arrived += [clock.now] * len(_receive(d, 20))
             clock.now += 1
-        assert arrived == [1000 + (k + 1) * halves // 2 for k in range(10)], arrived
-        # What was not used while the line was idle is not there later.
+        assert arrived == [1000 + (k + 1) * halves // 2 for k in range(11)], arrived
+        # The half of a millisecond that was used before the line was idle is over.
         clock.now += 500
         start = clock.now
-        cable.limit = 11
+        cable.limit = 12
         while not _receive(d, 1):
             clock.now += 1
         assert clock.now - start == halves // 2
