@@ -264,13 +264,10 @@ class W5500(SPIChip):
         return -_ENODEV if self._start() else -_EIO
 
     def _reopen(self):
-        # The chip lives, but its socket is out of step. If that was in vain, restart the chip.
+        # The socket is out of step. If opening it again is in vain, or the chip has forgotten its
+        # settings, restart the chip.
         self._faults += 1
-        if (
-            self._faults > 2
-            or self._get(_COMMON, self._VERSION_AT) != self._VERSION
-            or self._open()
-        ):
+        if self._faults > 2 or self._get(_SOCKET, _SN_MR) != self._mode or self._open():
             return self._mend()
         return -_EIO
 

@@ -351,7 +351,7 @@ class ENC28J60Model(SPIModel):
             if value & PKTDEC:
                 if not self.packets:
                     self.fail("PKTDEC with no packet", "7.2.4")
-                self.packets -= 1
+                self.packets = max(0, self.packets - 1)
             self.econ2 = value & ~PKTDEC & 0xFF
             if value & PWRSV:
                 self.fail("power save is not modelled", "14.0")

@@ -78,7 +78,7 @@ class WIZnetModel(SPIModel):
         self.resets += 1
         self.forgiving = False
         self.ready_at = self.now + _RESET_NS
-        self.common = bytearray(0x90)
+        self.common = bytearray(0x100)
         self.others = [bytearray(0x30) for _ in range(self.sockets - 1)]
         self.socket = bytearray(0x30)
         for regs in self.others + [self.socket]:
@@ -169,12 +169,12 @@ class WIZnetModel(SPIModel):
     def _command(self, n, regs, value):
         if self.command_until is not None and not n:
             self.fail("command 0x%02x before the last was taken" % value, "4.2 Sn_CR")
-        if value == OPEN:
+        if self.forgiving and (regs[MR] & 15 != MACRAW or value != OPEN):
+            pass
+        elif value == OPEN:
             self._open(n, regs)
         elif n:
             self.fail("command 0x%02x to socket %d, which is closed" % (value, n), "4.2 Sn_CR")
-        elif self.forgiving and self.status == SOCK_CLOSED:
-            pass
         elif value == CLOSE:
             self.status = SOCK_CLOSED
             self.sending_until = None
