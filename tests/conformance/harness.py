@@ -151,6 +151,16 @@ class Host:
             )
         return p
 
+    def expect_idle(self):
+        """Nothing is sent and nothing is due; `poll_delay` may be early, a few times."""
+        for _ in range(4):
+            self.expect_nothing()
+            d = self.iface.poll_delay(self.now)
+            if d < 0:
+                return
+            self.t += d
+        raise AssertionError("poll_delay is %d, and nothing is done then" % d)
+
     def expect_nothing(self):
         self.run()
         assert not self.device.sent, "expected nothing%s" % self.rest()

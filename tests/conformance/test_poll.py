@@ -32,14 +32,14 @@ def test_connect_is_due_at_once():
 
 def test_send_and_close_are_due_at_once():
     h, p, s = established()
-    assert h.iface.poll_delay(h.now) == -1
+    h.expect_idle()
     s.send(b"x")
     assert h.iface.poll_delay(h.now) == 0
     h.run()
     assert 0 < h.iface.poll_delay(h.now) <= 3000
     p.expect("A")
     p.send("A", 1, 2)
-    assert h.iface.poll_delay(h.now) == -1
+    h.expect_idle()
     s.close()
     assert h.iface.poll_delay(h.now) == 0
 
@@ -49,27 +49,27 @@ def test_abort_is_due_at_once():
     s.abort()
     assert h.iface.poll_delay(h.now) == 0
     assert "R" in p.expect().flags
-    assert h.iface.poll_delay(h.now) == -1
+    h.expect_idle()
 
 
 def test_window_update_is_due_at_once():
     h, p, s = established(rx=64, ack_delay=0)
     p.send("A", 1, 1, bytes(64))
     p.expect("A", 1, 65, win=0)
-    assert h.iface.poll_delay(h.now) == -1
+    h.expect_idle()
     recv(s)
     assert h.iface.poll_delay(h.now) == 0
     p.expect("A", 1, 65, win=64)
 
 
-def test_time_wait():
+def test_nothing_is_due_after_the_end():
     h, p, s = established()
     p.send("FA", 1, 1)
     s.close()
     h.advance(20)
     h.clear()
     p.send("A", 2, 2)
-    assert h.iface.poll_delay(h.now) == -1
+    h.expect_idle()
 
 
 def test_delay_is_the_earliest_timer():
@@ -118,8 +118,8 @@ def run_conversation(step):
     s.send(b"hello")
     for _ in range(4000 if step else 1):
         if step:
-            h.t += 1
             h.iface.poll(h.now)
+            h.t += 1
         else:
             h.advance(4000)
     return [(Packet(f).flags, Packet(f).data, at) for at, f in h.device.sent]

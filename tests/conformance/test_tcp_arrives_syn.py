@@ -5,6 +5,7 @@ from states import *
 
 def closed():
     h = Host()
+    h.add(TCPSocket(64, 64))
     return h, Peer(h)
 
 
@@ -174,10 +175,14 @@ def test_3_10_7_3_simultaneous_open_by_syn_ack():
     h, p, s = in_state("SYN_SENT")
     p.send("S", 0, mss=1000)
     p.expect("SA", 0, 1)
+    # By the letter of the first check that SYN,ACK is old: it is answered by an ACK, and the
+    # peer's answer to ours establishes the connection.
     p.send("SA", 0, 1, mss=1000)
-    check_state(s, "ESTABLISHED")
+    if s.state != TCPSocket.ESTABLISHED:
+        p.expect("A", 1, 1)
     h.clear()
     p.send("A", 1, 1, b"x")
+    check_state(s, "ESTABLISHED")
     assert recv(s) == b"x"
 
 

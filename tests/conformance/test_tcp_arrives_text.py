@@ -34,7 +34,7 @@ def test_seventh_text_after_fin_is_ignored():
     # "This should not occur, since a FIN has been received from the remote side."
     for name in ("CLOSE_WAIT", "CLOSING", "LAST_ACK", "TIME_WAIT"):
         h, p, s = in_state(name)
-        p.send("A", 2, data=b"impossible")
+        p.send("A", 2, p.una, b"impossible")
         assert s.recv_queue == 0
         for at, f in h.device.sent:
             assert (Packet(f).ack - p.iss) & M32 == 2
@@ -65,6 +65,7 @@ def test_seventh_fin_beyond_the_window_is_not_taken():
     p.expect("A", 1, 65)
     check_state(s, "ESTABLISHED")
     assert recv(s) == bytes(64) and recv(s) == EAGAIN
+    h.run()
     h.clear()
     p.send("FA", 65, 1, bytes(36))
     assert recv(s) == bytes(36) and recv(s) == 0
@@ -82,10 +83,14 @@ def pieces(order, fin=False, rx=2048, iss=ISS):
         nxt = 0
         while nxt in have:
             nxt += 1
-        if i >= nxt:
+        if i < nxt:
+            h.clear()
+        else:
             # RFC 5681 4.2: a segment above a gap gets an immediate duplicate ACK.
             p.expect("A", 1, 1 + 10 * nxt, b"")
     h.advance(20)
+    if not h.device.sent:
+        p.send("A", 0, 1)
     while h.device.sent:
         r = p.expect("A", 1)
     assert r.rack == (82 if fin else 81), r
@@ -124,6 +129,7 @@ def test_seventh_out_of_order_in_a_ring_that_wraps():
         p.send("A", at, 1, data[:20])
         assert recv(s) == data
         at += 60
+        h.run()
         h.clear()
 
 

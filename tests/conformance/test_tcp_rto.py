@@ -170,7 +170,7 @@ def test_6298_timer_restarts_with_each_new_ack():
     p.send("A", 1, 101)
     h.advance(1400)
     h.expect_nothing()
-    h.advance(800)
+    h.advance(1400)
     p.expect("A", 101, 1, bytes(100))
 
 

@@ -112,7 +112,7 @@ def test_3_8_6_1_probe_byte_that_is_accepted_counts():
 
 
 def test_3_8_6_1_window_closes_with_data_in_flight():
-    h, p, s = established(syn={"mss": 100})
+    h, p, s = established(syn={"mss": 100}, nagle=False)
     s.send(bytes(250))
     h.run()
     h.clear()
