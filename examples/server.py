@@ -3,6 +3,8 @@
 UDP port 6969 answers `yo dawg` to any datagram. TCP port 6969 sends back what it receives, each
 piece reversed. The buffers are 64 bytes long, so a peer meets their limits at once. Once it runs
 it allocates nothing.
+
+Several sockets listen on the TCP port: each serves one client and then listens again.
 """
 
 import smolmpy_board as board
@@ -10,6 +12,7 @@ from smolmpy import Interface, TCPSocket, UDPSocket
 
 PORT = 6969
 SIZE = 64
+CLIENTS = 4
 ANSWER = b"yo dawg"
 
 
@@ -19,14 +22,15 @@ class Server:
         self.iface.add_address("192.168.69.1/24")
         self.udp = self.iface.add(UDPSocket(SIZE, SIZE))
         self.udp.bind(PORT)
-        self.tcp = self.iface.add(TCPSocket(SIZE, SIZE))
+        self.clients = [self.iface.add(TCPSocket(SIZE, SIZE)) for _ in range(CLIENTS)]
         self.piece = bytearray(SIZE)
 
     def step(self, now):
         """Does what there is to do at `now`; returns how long to wait, in ms (-1: no limit)."""
         self.iface.poll(now)
         self.answer_datagrams()
-        self.reverse_stream()
+        for tcp in self.clients:
+            self.reverse_stream(tcp)
         return self.iface.poll_delay(now)
 
     def answer_datagrams(self):
@@ -34,8 +38,7 @@ class Server:
         while udp.recv_into(self.piece) >= 0:
             udp.send_to(ANSWER, udp.remote_addr, udp.remote_port)
 
-    def reverse_stream(self):
-        tcp = self.tcp
+    def reverse_stream(self, tcp):
         if tcp.state == TCPSocket.CLOSED:
             tcp.listen(PORT)
         # What is taken has to fit into the send buffer, where the last answers may still be.
