@@ -142,6 +142,11 @@ class Board:
             [python, "-m", "mpremote", "connect", self.pty, "resume", *argv], cwd=ROOT, **kwargs
         )
 
+    def mount_host(self):
+        """Shows the project's folder to the board as /host (tools/hostfs.py)."""
+        program = (ROOT / "tools" / "hostfs.py").read_text()
+        self.run(f"{program}\nmount({str(ROOT) + '/'!r})\n")
+
     # The raw REPL (MicroPython's documentation, "The MicroPython Interactive Interpreter Mode").
 
     def _open(self):
