@@ -13,9 +13,9 @@ import sys
 
 import smolmpy_board as board
 from smolmpy import Interface, TCPSocket
+from smolmpy.errno import EAGAIN, NAMES
 
 _USAGE = "usage: client.py [-a ADDR/PREFIX] [-g GATEWAY] [-w SECONDS] HOST PORT [WORD...]"
-_EAGAIN = -11
 SIZE = 4096
 
 
@@ -55,7 +55,7 @@ class Client:
                 self.finished = self.ended = True
                 self.socket.close()
             else:
-                return None if n == _EAGAIN else n
+                return None if n == -EAGAIN else n
         # The end is in good order once the server has acknowledged ours.
         return None if self.socket.is_open else 0
 
@@ -71,7 +71,7 @@ class Client:
                     break
                 self.pending = memoryview(data)
             n = self.socket.send(self.pending)
-            if n == _EAGAIN:
+            if n == -EAGAIN:
                 break
             if n < 0:
                 return n
@@ -152,7 +152,7 @@ def main(args):
         sys.exit(2)
     code = run(client, device)
     if code:
-        print("client.py: the connection ended with errno %d" % -code, file=sys.stderr)
+        print("client.py: the connection ended: %s" % NAMES.get(-code, -code), file=sys.stderr)
     sys.exit(1 if code else 0)
 
 

@@ -2,7 +2,7 @@
 
     loopback.py [BYTES]
 
-Sends BYTES (1,000,000) from one interface to the other over TCP, checks that they arrive as they
+Sends BYTES (4,000,000) from one interface to the other over TCP, checks that they arrive as they
 were sent, and says how long it took. Needs no network and no rights.
 """
 
@@ -10,6 +10,7 @@ import sys
 
 import smolmpy_board as board
 from smolmpy import Interface, TCPSocket
+from smolmpy.errno import EAGAIN
 from smolmpy.phy.loopback import cable
 
 PORT = 1234
@@ -28,7 +29,7 @@ def interfaces():
 
 
 def pattern(n):
-    """What is sent: a piece of the stream that repeats each `n` bytes, and that has no period."""
+    """`n` bytes in which no place looks like another nearby."""
     out = bytearray(n)
     x = 1
     for i in range(n):
@@ -69,7 +70,7 @@ def transfer(total):
             n = server.recv_into(buf, CHUNK - received % CHUNK)
         if n == 0:
             break
-        if n != -11 and received:
+        if n != -EAGAIN and received:
             raise SystemExit("the connection ended with errno %d" % -n)
         # Nothing moves: there is a timer to wait for.
         idle = 0 if moved else idle + 1
@@ -82,7 +83,7 @@ def transfer(total):
 
 
 def main(args):
-    total = int(args[0]) if args else 1000000
+    total = int(args[0]) if args else 4000000
     ms = max(transfer(total), 1)
     print("%d bytes in %d ms: %d kB/s" % (total, ms, total // ms))
 

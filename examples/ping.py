@@ -12,6 +12,7 @@ import sys
 
 import smolmpy_board as board
 from smolmpy import ICMPSocket, Interface
+from smolmpy.errno import EAGAIN, NAMES
 from smolmpy.wire import address
 from smolmpy.wire.icmpv4 import describe, put_echo_request
 
@@ -60,11 +61,11 @@ class Ping:
         """Takes and prints all answers that have come."""
         while True:
             n = self.socket.recv_into(self.answer)
-            if n == -11:
+            if n == -EAGAIN:
                 return
             if n < 0:
                 self.errors += 1
-                print("errno %d" % -n)
+                print("ping.py: %s" % NAMES.get(-n, -n))
             elif n >= 8:
                 self._answer(n)
 

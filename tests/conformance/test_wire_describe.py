@@ -120,6 +120,8 @@ def test_tcp_malformed():
         (b"\x01\x01\x01\x02", "nop,nop,nop,bad option 2"),
         (b"\x02\x08\x05\xb4", "bad option 2"),
         (b"\xfe\x04\x05\xb4", "unknown-254"),
+        (b"\xfe\x05\x05\xb4", "bad option 254"),
+        (b"\x01\x01\x08\x0a", "nop,nop,bad option 8"),
         (b"\x05\x04\x00\x00", "bad option 5"),
     ):
         _same(
