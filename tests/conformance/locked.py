@@ -88,6 +88,15 @@ def cable(drop=0):
     return a, b
 
 
+def connect(s, where, port):
+    """`s.connect(where, port)` within `under_lock`: it sets something up, and may allocate."""
+    micropython.heap_unlock()
+    try:
+        return s.connect(where, port)
+    finally:
+        micropython.heap_lock()
+
+
 def under_lock(f):
     """Calls `f()`, which may allocate nothing: MemoryError where it does."""
     micropython.heap_lock()
@@ -97,4 +106,4 @@ def under_lock(f):
         micropython.heap_unlock()
 
 
-__all__ = ("OUR_MAC", "PreparedDevice", "cable", "under_lock")
+__all__ = ("OUR_MAC", "PreparedDevice", "cable", "connect", "under_lock")

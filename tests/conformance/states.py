@@ -63,9 +63,14 @@ def check_state(s, name):
     assert s.state == getattr(TCPSocket, name), "state %s, not %s" % (s.state_name, name)
 
 
+# Features that have scenarios and no implementation: an entry goes when the feature comes.
+NOT_YET = ("window scaling", "NewReno", "path MTU")
+
+
 def lacks(*names):
-    """A reason to skip where a socket has not got these options."""
-    s = TCPSocket(64, 64)
+    """A reason to skip where the stack has not got these features or a socket these options."""
     for name in names:
-        if not hasattr(s, name):
+        if name in NOT_YET:
+            return "SKIP no " + name
+        if name.islower() and " " not in name and not hasattr(TCPSocket(64, 64), name):
             return "SKIP no option " + name

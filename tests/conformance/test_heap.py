@@ -209,7 +209,7 @@ class Exchange:
         self.turns = 0
         # One connection before the lock: what is made on first use is made now.
         self.todo = 1
-        self.run()
+        under_lock(self.run)
         self.todo = connections
 
     def go(self):
@@ -230,7 +230,7 @@ class Exchange:
                 self.good = False
                 return
             if phase == 0:
-                if tcp.state == TCPSocket.CLOSED and tcp.connect(self.where, 6969) == 0:
+                if tcp.state == TCPSocket.CLOSED and connect(tcp, self.where, 6969) == 0:
                     phase = 1
                     sent = got = 0
             elif phase == 1:
@@ -298,7 +298,7 @@ def test_tcp_timers_alone():
 
     def loop():
         for _ in range(3):
-            s.connect(where, 80)
+            connect(s, where, 80)
             for _ in range(400):
                 iface.poll(now[0])
                 d = iface.poll_delay(now[0])
@@ -307,8 +307,6 @@ def test_tcp_timers_alone():
                 now[0] = later(now[0], d)
             s.recv_into(buf)
 
-    loop()
-    device.sent = 0
     under_lock(loop)
     assert device.sent >= 9, device.sent
     assert s.state == TCPSocket.CLOSED

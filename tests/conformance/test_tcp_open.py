@@ -152,6 +152,36 @@ def test_3_5_syn_gives_up():
     assert 5 <= n <= 20, n
 
 
+def test_3_5_connect_to_a_silent_neighbor_gives_up():
+    h = Host(neighbor=False)
+    s = h.add(TCPSocket(64, 64))
+    s.connect(PEER, 80)
+    h.advance(3600000)
+    check_state(s, "CLOSED")
+    assert recv(s) in (-110, -113)
+    h.clear()
+    h.advance(60000)
+    h.expect_nothing()
+
+
+def test_3_5_user_timeout_with_a_silent_neighbor():
+    h = Host(neighbor=False)
+    s = h.add(TCPSocket(64, 64))
+    s.timeout = 5000
+    s.connect(PEER, 80)
+    h.advance(6000)
+    check_state(s, "CLOSED")
+    assert recv(s) in (-110, -113)
+
+
+def test_3_5_syn_from_a_silent_neighbor_is_given_up():
+    h, s = listener()
+    h.inject(tcp(1024, 6969, "S", 5, src="192.168.69.130"))
+    h.expect("arp", op=1, tpa="192.168.69.130")
+    h.advance(600000)
+    check_state(s, "LISTEN")
+
+
 def test_3_5_syn_backoff():
     h, p, s = connecting()
     h.advance(40000)

@@ -7,6 +7,7 @@ def isns(h, times, port=80, local=5000, gap=0):
     out = []
     for _ in range(times):
         s = h.add(TCPSocket(64, 64))
+        h.run()
         s.connect(PEER, port, local)
         out.append(h.expect("tcp", flags="S").seq)
         s.abort()
@@ -74,8 +75,12 @@ def test_5961_4_blind_syn_does_not_reset():
 
 
 def test_5961_5_blind_data_needs_a_plausible_ack():
-    h, p, s = established(syn={"mss": 1460, "win": 1000})
+    h, s = listener()
+    p = Peer(h)
     p.win = 1000
+    p.send("S", 0, mss=1460)
+    p.expect("SA", 0, 1)
+    p.send("A", 1, 1)
     for ack in (-1002, -5000, -0x20000000, 0x30000000, 2, 100):
         p.send("A", 1, ack, b"evil")
         assert s.recv_queue == 0, ack

@@ -9,6 +9,8 @@ def big(rx=200000, **kw):
 
 
 def test_2_2_offered_in_the_syn_as_the_buffer_needs_it():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     for rx, shift in ((65535, 0), (65536, 1), (131070, 1), (200000, 2), (262144, 3)):
         h = Host()
         s = h.add(TCPSocket(rx, 64))
@@ -20,6 +22,8 @@ def test_2_2_offered_in_the_syn_as_the_buffer_needs_it():
 
 
 def test_2_3_answered_only_where_offered():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     h, p, s = big()
     p.send("S", 0, mss=1460)
     r = p.expect("SA", 0, 1, ws=None)
@@ -31,6 +35,8 @@ def test_2_3_answered_only_where_offered():
 
 
 def test_2_3_our_windows_are_scaled_after_the_handshake():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     h, p, s = big()
     p.send("S", 0, mss=1460, ws=7)
     r = p.expect("SA", 0, 1, ws=2)
@@ -42,6 +48,8 @@ def test_2_3_our_windows_are_scaled_after_the_handshake():
 
 
 def test_2_3_the_peers_windows_are_scaled():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     h, p, s = big(rx=2000, tx=3000)
     p.send("S", 0, mss=1000, ws=5, win=10)
     p.expect("SA", 0, 1)
@@ -53,6 +61,8 @@ def test_2_3_the_peers_windows_are_scaled():
 
 
 def test_2_3_the_window_of_a_syn_ack_is_not_scaled():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     h, p, s = connecting(rx=100000)
     p.send("SA", 0, 1, mss=1000, ws=5, win=10)
     p.expect("A", 1, 1)
@@ -62,6 +72,8 @@ def test_2_3_the_window_of_a_syn_ack_is_not_scaled():
 
 
 def test_2_3_a_peer_that_does_not_scale():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     h, p, s = connecting(rx=100000)
     p.send("SA", 0, 1, mss=1000, win=100)
     r = p.expect("A", 1, 1)
@@ -71,6 +83,8 @@ def test_2_3_a_peer_that_does_not_scale():
 
 
 def test_2_3_a_shift_above_14_is_14():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     h, p, s = big(rx=2000, tx=3000)
     p.send("S", 0, mss=1000, ws=200)
     p.expect("SA", 0, 1)
@@ -81,6 +95,8 @@ def test_2_3_a_shift_above_14_is_14():
 
 
 def test_2_2_only_syn_segments_carry_it():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     h, p, s = big(rx=2000, tx=3000)
     p.send("S", 0, mss=1000, ws=0, win=1000)
     p.expect("SA", 0, 1)
@@ -90,6 +106,8 @@ def test_2_2_only_syn_segments_carry_it():
 
 
 def test_2_4_the_scaled_window_never_promises_more_than_there_is():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     h, p, s = big(rx=70001, ack_delay=0)
     p.send("S", 0, mss=1460, ws=0)
     r = p.expect("SA", 0, 1)
@@ -104,6 +122,8 @@ def test_2_4_the_scaled_window_never_promises_more_than_there_is():
 
 
 def test_more_than_64_kib_in_flight():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     h, p, s = established(rx=100000, syn={"mss": 1460, "ws": 1}, ack_delay=0)
     h.inject(*[p.frame("A", 1 + 1000 * i, 1, bytes([i]) * 1000) for i in range(90)])
     h.advance(20)
@@ -116,6 +136,8 @@ def test_more_than_64_kib_in_flight():
 
 
 def test_more_than_64_kib_of_unacknowledged_data():
+    if lacks("window scaling"):
+        return lacks("window scaling")
     opts = {} if lacks("congestion") else {"congestion": "none"}
     h, p, s = established(tx=100000, syn={"mss": 1000, "ws": 3}, **opts)
     p.send("A", 1, 1, win=65535)
