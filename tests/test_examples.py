@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from scapy.layers.l2 import Ether
 from scapy.utils import rdpcap
 
 import targets
@@ -222,7 +223,7 @@ def test_tcpdump_file(target, veth, tmp_path):
     lines, _ = dump.end()
     assert lines == []
     packets = rdpcap(str(path))
-    assert [p.type for p in packets] == [0x0800, 0x0806]
+    assert [Ether(bytes(p)).type for p in packets] == [0x0800, 0x0806]
     assert before - 2 < float(packets[0].time) <= float(packets[1].time) < time.time() + 2
 
 
