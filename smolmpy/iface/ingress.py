@@ -35,8 +35,8 @@ _EMSGSIZE = const(90)
 
 
 @micropython.viper
-def ingress(iface, budget: int) -> int:
-    """Handles the frames that wait in the device, `budget` at most; returns how many came."""
+def ingress(iface, budget: int):
+    """Handles the frames that wait in the device, `budget` at most."""
     device = iface.device
     frame = iface._frame
     l4 = iface._l4
@@ -47,14 +47,14 @@ def ingress(iface, budget: int) -> int:
     while count < budget:
         n = int(device.receive(frame))
         if n == 0:
-            return count
+            return
         count += 1
         if n < 0 or n > st[_FRAME_SIZE]:
             if n == -_EMSGSIZE:
                 st[_C_RX_OVERSIZE] += 1
                 continue
             st[_C_RX_DEVICE_ERRORS] += 1
-            return count
+            return
         st[_C_RX_FRAMES] += 1
         if n < _HEADER:
             st[_C_ETH_RUNT] += 1
@@ -88,4 +88,3 @@ def ingress(iface, budget: int) -> int:
         else:
             st[_C_ETH_TYPE] += 1
     st[_FLAGS] |= _MORE
-    return count

@@ -1,8 +1,8 @@
 """Whose turn it is: the due table (timers) and the dirty table (something to send).
 
 A socket that has something to send is marked dirty, and one that waits for a time has its word in
-the due table. NEXT_DUE may be earlier than any of them, since putting off a timer leaves it alone;
-then a scan finds nothing and corrects it.
+the due table. NEXT_DUE may be earlier than any of them, since putting off a timer leaves it alone,
+but for a mark in NEXT_STALE: then a scan finds nothing and corrects it.
 """
 
 import micropython
@@ -19,10 +19,12 @@ _ADDRESSES = const(24)
 _DUES = const(29)
 _DIRTY = const(30)
 _SLOTS = const(31)
+_NEXT_STALE = const(126)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 _MORE = const(2)
 _FULL = const(4)
+_EAGAIN = const(11)
 
 
 @micropython.viper
@@ -37,6 +39,7 @@ def wake(state, slot: int):
 def set_due(state, slot: int, delay: int):
     """Has a socket's turn come `delay` ms from now (less than 2^28); -1 for never."""
     st = ptr32(state)
+    st[_NEXT_STALE] = 1
     if delay < 0:
         st[st[_DUES] + slot] = 0
         return
@@ -78,11 +81,12 @@ def _expire(state):
                 st[_WORK] = 1
         slot += 1
     st[_NEXT_DUE] = earliest
+    st[_NEXT_STALE] = 0
 
 
 @micropython.viper
-def egress(iface, state) -> int:
-    """Lets every socket send whose turn it is; returns the number of frames.
+def egress(iface, state):
+    """Lets every socket send whose turn it is.
 
     Each is marked clean first and marks itself again if it has more, so the walk is one round and
     ends; the rest is for the next poll. It stops where the device is full.
@@ -91,11 +95,10 @@ def egress(iface, state) -> int:
     if st[_NEXT_DUE] and not ((st[_NOW] - st[_NEXT_DUE]) >> 29) & 1:
         _expire(state)
     st[_FLAGS] &= ~_FULL
-    count = 0
     if st[_ANNOUNCE]:
-        count += int(_announce(iface, state))
+        _announce(iface, state)
     if not st[_WORK]:
-        return count
+        return
     st[_WORK] = 0
     sockets = iface.sockets
     base = st[_DIRTY]
@@ -108,29 +111,26 @@ def egress(iface, state) -> int:
             if bits & 1:
                 if st[_FLAGS] & _FULL:
                     st[_WORK] = 1
-                    return count
+                    return
                 st[base + word] &= ~(1 << (slot & 15))
-                count += int(sockets[slot]._egress())
+                sockets[slot]._egress()
             bits >>= 1
             slot += 1
         word += 1
-    return count
 
 
 @micropython.viper
-def _announce(iface, state) -> int:
+def _announce(iface, state):
     # RFC 5227 section 2.3: an ARP request for our own address tells the others.
     st = ptr32(state)
-    count = 0
     i = 0
     while i < st[_ADDRESSES]:
         if st[_ANNOUNCE] & (1 << i):
             at = _ADDRESS_TABLE + i * _ADDRESS_WORDS
-            if int(request(iface, state, iface._frame, at, at)) == 0:
-                count += 1
+            if int(request(iface, state, iface._frame, at, at)) == -_EAGAIN:
+                return
+            st[_ANNOUNCE] &= ~(1 << i)
         i += 1
-    st[_ANNOUNCE] = 0
-    return count
 
 
 @micropython.viper
@@ -141,6 +141,17 @@ def delay(state, now: int) -> int:
         return 1
     if st[_WORK] or st[_ANNOUNCE] or st[_FLAGS] & _MORE:
         return 0
+    if st[_NEXT_STALE]:
+        earliest = 0
+        at = st[_DUES]
+        end = at + st[_SLOTS]
+        while at < end:
+            due = st[at]
+            if due and (not earliest or (((due - earliest) >> 29) & 1)):
+                earliest = due
+            at += 1
+        st[_NEXT_DUE] = earliest
+        st[_NEXT_STALE] = 0
     if not st[_NEXT_DUE]:
         return -1
     rest = (st[_NEXT_DUE] - now) & 0x3FFFFFFF

@@ -28,6 +28,7 @@
     123 HASH            the result of secret.py
     124 EPHEMERAL       the last ephemeral port that was given out
     125 OPTIONS         bytes of IP options that the packet in hand had
+    126 NEXT_STALE      NEXT_DUE may be too early
     127 FRAME_SIZE      length of the frame buffer
     128 addresses, ADDRESS_WORDS each: address, mask; then, behind the last,
         routes (route.py), neighbors (neighbor.py),
@@ -76,6 +77,7 @@ _NONCE = const(122)
 _HASH = const(123)
 _EPHEMERAL = const(124)
 _OPTIONS = const(125)
+_NEXT_STALE = const(126)
 _FRAME_SIZE = const(127)
 _ADDRESS_TABLE = const(128)
 

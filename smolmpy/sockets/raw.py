@@ -5,6 +5,7 @@ from micropython import const
 
 from ..errno import EMSGSIZE
 from ..iface.ethernet import transmit
+from ..iface.interface import HANDLERS
 from ..iface.ipv4 import egress
 from ..iface.route import source
 from ..kernel import copy
@@ -39,6 +40,9 @@ def ingress(iface, state, frame, n, layer):
                     taken += 1
                     socket._receive(frame, n)
     return taken
+
+
+HANDLERS["raw"] = ingress
 
 
 class RawSocket(PacketSocket):

@@ -33,13 +33,13 @@ where that has one; times are milliseconds modulo 2^30, and 0 where a timer does
     42  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS     options, milliseconds
     46  GAPS, GAPS_LEN  how many pieces beyond RCV_NXT may be kept, and how many there are
     48  HEARD           when the peer was last heard of
-    49  the pieces: two words each, the first sequence number and the end
+    49  SND_SMALL       the end of the last segment that was less than full
+    50  the pieces: two words each, the first sequence number and the end
 
 FLAGS: 1 ACK_NOW, an ACK is due at once; 2 NO_DELAY, Nagle's algorithm is off; 4 RESET, an RST is
 due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any address; 32 TIMING;
 64 FIN_AHEAD; 128 FIN_SEEN, the peer's stream has ended; 256 PROBE, a byte goes out in spite of the
-window; 512 AGAIN, the segment at SND_UNA goes out again; 1024 CLOSE, close() was called before the
-handshake was over.
+window; 512 AGAIN, the segment at SND_UNA goes out again.
 """
 
 from array import array
@@ -48,7 +48,9 @@ import micropython
 from micropython import const
 
 from ..errno import EADDRINUSE, EALREADY, EISCONN
-from ..iface.demux import in_use
+from ..iface.demux import lookup
+from ..iface.interface import HANDLERS
+from ..iface.route import next_hop
 from ..iface.schedule import set_due, wake
 from ..kernel import copy
 from ..wire.address import parse, to_word
@@ -99,7 +101,7 @@ _T_TIME_WAIT_MS = const(45)
 _T_GAPS = const(46)
 _T_GAPS_LEN = const(47)
 _T_HEARD = const(48)
-_T_GAP_TABLE = const(49)
+_T_GAP_TABLE = const(50)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -107,7 +109,6 @@ _F_RESET = const(4)
 _F_PASSIVE = const(8)
 _F_ANY = const(16)
 _F_FIN_SEEN = const(128)
-_F_CLOSE = const(1024)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
@@ -142,6 +143,9 @@ _DEFAULT_MSS = const(536)  # RFC 9293 section 3.7.1
 _EAGAIN = const(11)
 _EPIPE = const(32)
 _ENOTCONN = const(107)
+
+
+HANDLERS["tcp"] = ingress
 
 
 class TCPSocket(Socket):
@@ -246,8 +250,8 @@ class TCPSocket(Socket):
     def connect(self, addr, port, local_port=0):
         """Begins to connect: the SYN leaves at the next poll(). Returns 0.
 
-        Raises ValueError; OSError(ENETUNREACH) without a route, EADDRINUSE for local_port, EISCONN
-        or EALREADY unless the socket is CLOSED.
+        Raises ValueError; OSError(ENETUNREACH) without a route; EADDRINUSE if the connection exists;
+        EISCONN or EALREADY unless the socket is CLOSED.
         """
         self._need_closed()
         addr = parse(addr)
@@ -257,13 +261,17 @@ class TCPSocket(Socket):
             raise ValueError("addr: %d.%d.%d.%d is not a host" % tuple(addr))
         local = self._source_for(addr)
         st = self._st
+        if next_hop(st) == 0 and local != to_word(addr):
+            raise ValueError("addr: %d.%d.%d.%d is a broadcast address" % tuple(addr))
         if not local_port:
             local_port = self._free_port(_TCP, local)
         else:
+            st[_SRC] = to_word(addr)
             st[_DST] = local
-            st[_PORTS] = local_port
-            if in_use(self.iface._demux, st, _TCP):
-                raise OSError(EADDRINUSE, "local_port %d is in use" % local_port)
+            st[_PORTS] = (port << 16) | local_port
+            slot = lookup(self.iface._demux, st, _TCP)
+            if slot >= 0 and self.iface.sockets[slot].state != _LISTEN:
+                raise OSError(EADDRINUSE, "local_port %d: that connection exists" % local_port)
         self._start(_SYN_SENT, to_word(addr), local, (port << 16) | local_port)
         tcb = self._tcb
         choose_iss(st, tcb)
@@ -371,6 +379,8 @@ class TCPSocket(Socket):
     def nagle(self, value):
         flags = self._tcb[_T_FLAGS]
         self._tcb[_T_FLAGS] = flags & ~_F_NO_DELAY if value else flags | _F_NO_DELAY
+        if self.iface is not None:
+            self._wake()
 
     @property
     def ack_delay(self):
@@ -389,7 +399,7 @@ class TCPSocket(Socket):
     @keep_alive.setter
     def keep_alive(self, value):
         self._option(_T_KEEP_ALIVE, "keep_alive", value, 0, 1 << 28)
-        if self.iface is not None and self._tcb[_T_STATE] >= _ESTABLISHED:
+        if self.iface is not None:
             self._wake()
 
     @property
@@ -488,14 +498,14 @@ class TCPSocket(Socket):
         have = t[_T_RX_LEN]
         if not have:
             state = t[_T_STATE]
-            if t[_T_FLAGS] & _F_FIN_SEEN:
-                return 0
-            if state >= _SYN_SENT and state <= _FIN_WAIT_2:
-                return -_EAGAIN
             error = t[_T_ERROR]
             if error:
                 t[_T_ERROR] = 0
                 return -error
+            if t[_T_FLAGS] & _F_FIN_SEEN:
+                return 0
+            if state >= _SYN_SENT and state <= _FIN_WAIT_2:
+                return -_EAGAIN
             return -_ENOTCONN
         if n > have:
             n = have
@@ -539,10 +549,8 @@ class TCPSocket(Socket):
         state = tcb[_T_STATE]
         if state == _LISTEN or state == _SYN_SENT:
             self._drop()
-        elif state == _SYN_RECEIVED:
-            tcb[_T_FLAGS] |= _F_CLOSE
-        elif state == _ESTABLISHED or state == _CLOSE_WAIT:
-            tcb[_T_STATE] = _FIN_WAIT_1 if state == _ESTABLISHED else _LAST_ACK
+        elif state == _SYN_RECEIVED or state == _ESTABLISHED or state == _CLOSE_WAIT:
+            tcb[_T_STATE] = _LAST_ACK if state == _CLOSE_WAIT else _FIN_WAIT_1
             self._wake()
 
     def abort(self):

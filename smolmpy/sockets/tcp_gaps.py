@@ -10,7 +10,7 @@ from micropython import const
 _T_RCV_NXT = const(18)
 _T_GAPS = const(46)
 _T_GAPS_LEN = const(47)
-_T_GAP_TABLE = const(49)
+_T_GAP_TABLE = const(50)
 
 
 @micropython.viper

@@ -22,6 +22,8 @@ _PORTS = const(9)
 _PSEUDO = const(10)
 _GROUP = const(11)
 _QUOTED = const(21)
+_DUES = const(29)
+_NEXT_STALE = const(126)
 _HASH = const(123)
 
 _C_TCP_RX = const(75)
@@ -75,6 +77,7 @@ _T_KEEP_ALIVE = const(43)
 _T_TIME_WAIT_MS = const(45)
 _T_GAPS_LEN = const(47)
 _T_HEARD = const(48)
+_T_SND_SMALL = const(49)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -84,7 +87,6 @@ _F_TIMING = const(32)
 _F_FIN_AHEAD = const(64)
 _F_FIN_SEEN = const(128)
 _F_AGAIN = const(512)
-_F_CLOSE = const(1024)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
@@ -114,6 +116,7 @@ _ACK = const(16)
 _TCP = const(6)
 _DUP_ACK_THRESHOLD = const(3)
 _MIN_RTO = const(200)
+_SYN_LOST_RTO = const(3000)  # RFC 6298 section 5.7
 _MAX_RTO = const(60000)
 
 _ECONNRESET = const(104)
@@ -208,11 +211,13 @@ def choose_iss(state, tcb):
     st[_DST] = t[_T_LOCAL]
     st[_PORTS] = t[_T_PORTS]
     keyed_hash(state, 0)
-    iss = (st[_HASH] + st[_NOW] * 250) & M  # a clock of 4 microseconds
+    # A clock of 4 microseconds, nearly: times 256 it passes over the wrap of NOW without a jump.
+    iss = (st[_HASH] + (st[_NOW] << 8)) & M
     t[_T_ISS] = iss
     t[_T_SND_UNA] = iss
     t[_T_SND_NXT] = iss
     t[_T_SND_MAX] = iss
+    t[_T_SND_SMALL] = iss
 
 
 @micropython.viper
@@ -434,7 +439,10 @@ def _arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
     if bits & _ACK:
         t[_T_SND_UNA] = ack
         t[_T_SND_WL2] = ack
-        _measure(state, tcb)
+        if t[_T_BACKOFF]:
+            t[_T_RTO] = _SYN_LOST_RTO
+        else:
+            _measure(state, tcb)
         t[_T_RETRANSMIT] = 0
         t[_T_BACKOFF] = 0
         t[_T_STATE] = _ESTABLISHED
@@ -463,6 +471,13 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
     length = size + (bits & _FIN) + ((bits >> 1) & 1)
 
     # First, the sequence number: does any of it lie in the window?
+    kind = t[_T_STATE]
+    if kind == _SYN_RECEIVED and seq == t[_T_IRS] and bits & (_SYN | _ACK) == _SYN | _ACK:
+        # Both sides have begun at once, and this is the other's answer to our SYN: its own SYN
+        # has been taken already (section 3.5, figure 7).
+        bits &= 0xFF ^ _SYN
+        seq = nxt
+        length -= 1
     from_nxt = seq - nxt
     acceptable = 0
     if not length:
@@ -474,7 +489,6 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
         from_nxt += length - 1
         if not (from_nxt >> 31) & 1 and ((from_nxt - window) >> 31) & 1:
             acceptable = 1
-    kind = t[_T_STATE]
     if not acceptable:
         if bits & _RST:
             return
@@ -523,11 +537,9 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
         if not ((t[_T_SND_UNA] - ack) >> 31) & 1 or ((t[_T_SND_MAX] - ack) >> 31) & 1:
             _refuse(iface, state, frame, l4, n)
             return
-        kind = _ESTABLISHED
-        if t[_T_FLAGS] & _F_CLOSE:
-            kind = _FIN_WAIT_1
+        t[_T_STATE] = _ESTABLISHED
+        if t[_T_KEEP_ALIVE]:
             wake(state, slot)
-        t[_T_STATE] = kind
         t[_T_SND_WND] = (p[_WINDOW] << 8) | p[_WINDOW + 1]
         t[_T_SND_WL1] = seq
         t[_T_SND_WL2] = ack
@@ -591,6 +603,8 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
         t[_T_TX_LEN] = queued - acked
         if t[_T_FLAGS] & _F_TIMING:
             _measure(state, tcb)
+        if una == t[_T_ISS] and t[_T_BACKOFF]:
+            t[_T_RTO] = _SYN_LOST_RTO
         t[_T_BACKOFF] = 0
         t[_T_DUP_ACKS] = 0
         t[_T_PROGRESS] = st[_NOW]
@@ -598,6 +612,9 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
             t[_T_RETRANSMIT] = 0
         else:
             t[_T_RETRANSMIT] = int(later(st[_NOW], t[_T_RTO]))
+        if not t[_T_ACK_DUE] and not t[_T_IDLE_DUE]:
+            st[st[_DUES] + slot] = t[_T_RETRANSMIT]
+            st[_NEXT_STALE] = 1
         if fin:
             if kind == _FIN_WAIT_1:
                 t[_T_STATE] = _FIN_WAIT_2

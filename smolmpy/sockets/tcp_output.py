@@ -9,7 +9,7 @@ from micropython import const
 from ..iface.ipv4 import egress as ipv4_egress
 from ..iface.schedule import set_due, wake
 from ..kernel import checksum, copy, copy_sum
-from .tcp_input import close_down, later, listen_again
+from .tcp_input import choose_iss, close_down, later, listen_again
 
 _KERNEL_SUM = const(3)
 _NOW = const(4)
@@ -52,6 +52,7 @@ _T_HOP_LIMIT = const(41)
 _T_KEEP_ALIVE = const(43)
 _T_TIMEOUT = const(44)
 _T_HEARD = const(48)
+_T_SND_SMALL = const(49)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -208,6 +209,10 @@ def _arm(now: int, tcb):
     delay = t[_T_RTO] << t[_T_BACKOFF]
     if delay > _MAX_RTO:
         delay = _MAX_RTO
+    if t[_T_TIMEOUT]:
+        left = t[_T_TIMEOUT] - ((now - t[_T_PROGRESS]) & 0x3FFFFFFF)
+        if left < delay:
+            delay = left if left > 0 else 0
     t[_T_RETRANSMIT] = int(later(now, delay))
 
 
@@ -258,17 +263,26 @@ def _next(socket, tcb) -> int:
     bits = _ACK
     n = 0
     takes = 0  # sequence numbers
-    if kind <= _SYN_RECEIVED:
-        if nxt != t[_T_ISS]:
-            return 0
-        bits = _SYN if kind == _SYN_SENT else _SYN | _ACK
+    if nxt == t[_T_ISS]:
+        if kind == _SYN_SENT:
+            bits = _SYN
+            if nxt == t[_T_SND_MAX]:
+                choose_iss(socket._st, tcb)
+                una = t[_T_SND_UNA]
+                nxt = una
+        else:
+            bits = _SYN | _ACK
         takes = 1
+    elif kind <= _SYN_RECEIVED:
+        return 0
     else:
         queued = t[_T_TX_LEN]
+        if una == t[_T_ISS]:
+            queued += 1  # the SYN comes first
         mss = t[_T_MSS]
         ends = 1 if kind == _FIN_WAIT_1 or kind == _CLOSING or kind == _LAST_ACK else 0
         if flags & _F_AGAIN:
-            ahead = 0
+            ahead = 0 if una != t[_T_ISS] else 1
         rest = queued - ahead
         if rest < 0 or rest + ends == 0:
             return 0
@@ -295,9 +309,10 @@ def _next(socket, tcb) -> int:
                         _arm(st[_NOW], tcb)
                         t[_T_PROGRESS] = st[_NOW]
                     return 0
-            elif ahead and n and not ends and not flags & _F_NO_DELAY:
-                if not ((nxt - t[_T_SND_MAX]) >> 31) & 1:
-                    return 0  # Nagle (RFC 896): a small one waits until nothing is in flight
+            elif n and not ends and not flags & _F_NO_DELAY and nxt == t[_T_SND_MAX]:
+                # Nagle (RFC 896), as most do it: a small one waits while another is in flight.
+                if ((una - t[_T_SND_SMALL]) >> 31) & 1:
+                    return 0
         if n == rest:
             if n:
                 bits |= _PSH
@@ -317,6 +332,8 @@ def _next(socket, tcb) -> int:
             t[_T_RTT_SEQ] = nxt
             t[_T_RTT_TIME] = st[_NOW]
         t[_T_SND_MAX] = end
+        if n and n < t[_T_MSS]:
+            t[_T_SND_SMALL] = end
     else:
         st[_C_TCP_RETRANSMITS] += 1
         t[_T_FLAGS] &= ~_F_TIMING
@@ -409,6 +426,8 @@ def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
         )
         ring = t[_T_TX_SIZE]
         at = t[_T_TX_HEAD] + ahead
+        if t[_T_SND_UNA] == t[_T_ISS]:
+            at -= 1
         if at >= ring:
             at -= ring
         first = ring - at

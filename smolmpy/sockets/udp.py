@@ -6,6 +6,7 @@ from micropython import const
 from ..errno import EADDRINUSE, EDESTADDRREQ, EMSGSIZE, ENETUNREACH
 from ..iface.demux import in_use, lookup
 from ..iface.icmpv4 import closed_port
+from ..iface.interface import HANDLERS
 from ..iface.ipv4 import egress
 from ..iface.route import source
 from ..kernel import checksum, copy_sum
@@ -78,6 +79,9 @@ def ingress(iface, state, frame, l4, n: int):
     r[at + _R_LOCAL] = st[_DST]
     r[at + _R_PORT] = (p[0] << 8) | p[1]
     commit(ring, at)
+
+
+HANDLERS["udp"] = ingress
 
 
 class UDPSocket(PacketSocket):

@@ -45,11 +45,9 @@ def parse_mac(mac, name="mac"):
             pass
         raise ValueError(name + " must be 6 bytes")
     parts = mac.replace("-", ":").split(":")
-    try:
-        if len(parts) == 6 and all(0 < len(p) <= 2 for p in parts):
+    if len(parts) == 6 and all(0 < len(p) <= 2 for p in parts):
+        if all(c in "0123456789abcdefABCDEF" for p in parts for c in p):
             return bytes([int(p, 16) for p in parts])
-    except ValueError:
-        pass
     raise ValueError("%s: bad Ethernet address %r" % (name, mac))
 
 
