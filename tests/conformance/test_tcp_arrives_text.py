@@ -86,6 +86,8 @@ def pieces(order, fin=False, rx=2048, iss=ISS):
         if i >= nxt:
             # RFC 5681 4.2: a segment above a gap gets an immediate duplicate ACK.
             p.expect("A", 1, 1 + 10 * nxt, b"")
+        else:
+            h.clear()
     h.advance(20)
     if not h.device.sent:
         p.send("A", 0, 1)
