@@ -113,7 +113,7 @@ def walk(name, steps, interrupt, faults=True):
         if n == 0 and not faults:
             break
     for _ in range(40):
-        if k.transmit(frame(60, 3, OTHER)) == 0:
+        if k.transmit(frame(60, 9999, OTHER)) == 0:
             break
         m.advance(3000)
         k.driver.receive(k.rx)

@@ -1,0 +1,3 @@
+include("$(PORT_DIR)/boards/manifest.py")
+include("../../manifest.py")
+module("smolmpy_board.py", opt=3)

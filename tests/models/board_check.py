@@ -1,0 +1,73 @@
+"""Runs a board's smolmpy_board.py against a model: `board_check.py BOARD CHIP PIN=SIGNAL...`.
+
+Prints what the board asked for, `signal=pin ... bus=number,clock`, and `ok`.
+"""
+
+import sys
+
+ROOT = __file__.rsplit("/", 3)[0] if __file__.count("/") > 2 else "."
+sys.path.insert(0, ROOT)
+board_name, chip = sys.argv[1:3]
+sys.path.insert(0, "%s/boards/%s" % (ROOT, board_name))
+
+from tests.models import machines  # noqa: E402
+from tests.models.kit import MAC, OTHER, classes, frame  # noqa: E402
+
+model = classes(chip)[0]()
+rig = machines.install(model, dict([pair.split("=") for pair in sys.argv[3:]]))
+if not hasattr(__import__("time"), "ticks_ms"):
+    sys.modules["time"] = machines.Clock()
+
+import smolmpy_board  # noqa: E402
+
+try:
+    from micropython import heap_lock, heap_unlock
+except ImportError:
+
+    def heap_lock():
+        pass
+
+    heap_unlock = heap_lock
+
+device = smolmpy_board.device()
+assert device.mac == MAC
+ticks_ms = smolmpy_board.ticks_ms
+buf = memoryview(bytearray(1516))[2:]
+for n in (60, 1514):
+    assert model.inject(frame(n))
+    start = ticks_ms()
+    smolmpy_board.wait(device, -1)
+    assert device.receive(buf) == n and buf[:n] == frame(n)
+    buf[:n] = frame(n, 1, OTHER)
+    assert device.transmit(buf, n) == 0
+    model.advance(3000)
+    assert model.sent[-1] == frame(n, 1, OTHER)
+    assert device.receive(buf) == 0
+
+# Nothing waits: the whole time passes, and nothing is allocated meanwhile.
+model.reset_counts()
+start = ticks_ms()
+heap_lock()
+try:
+    smolmpy_board.wait(device, 30)
+    smolmpy_board.wait(device, 0)
+finally:
+    heap_unlock()
+passed = (ticks_ms() - start) & 0x3FFFFFFF
+assert 29 <= passed < 2000, passed
+assert model.bytes == 0
+start = ticks_ms()
+smolmpy_board.wait(device, -1)
+passed = (ticks_ms() - start) & 0x3FFFFFFF
+assert 900 < passed < 5000, passed
+
+# A frame ends the wait.
+if rig.idles:
+    rig.on_idle = lambda count: model.inject(frame(70, 2)) if count % 1000 == 0 else None
+    start = ticks_ms()
+    smolmpy_board.wait(device, 60000)
+    assert device.receive(buf) == 70
+
+pairs = ["%s=%s" % (signal, rig.asked[signal]) for signal in sorted(rig.asked)]
+print(" ".join(pairs) + " bus=%d,%d" % rig.bus)
+print("ok")

@@ -1,0 +1,178 @@
+"""Modules `machine`, `board`, `busio`, `digitalio` and `supervisor` whose pins lead to a model.
+
+`install(model, wiring)` puts them in place, so that a board's smolmpy_board.py runs where there is
+no such board. `wiring` says which signal of the chip each pin is wired to: {"17": "cs", ...}, by
+the name or number that the board gives the pin. What the board asks for is kept, so that a test
+can compare it with the board's README: `asked`, {signal: pin}, and `bus`, the arguments of SPI.
+"""
+
+import sys
+
+try:
+    from time import ticks_ms
+except ImportError:
+    from time import monotonic
+
+    def ticks_ms():
+        return int(monotonic() * 1000) & 0x3FFFFFFF
+
+
+class Rig:
+    """What the fake modules share."""
+
+    def __init__(self, model, wiring):
+        self.model = model
+        self.wiring = wiring
+        self.asked = {}
+        self.bus = None
+        self.idles = 0
+        self.on_idle = None
+
+    def signal(self, name):
+        name = str(name)
+        signal = self.wiring.get(name)
+        if signal is None:
+            raise ValueError("pin %s leads nowhere" % name)
+        if signal in self.asked and self.asked[signal] != name:
+            raise ValueError("two pins for %s" % signal)
+        self.asked[signal] = name
+        return signal
+
+    def chip_pin(self, signal):
+        m = self.model
+        return {"cs": m.cs, "rst": m.rst, "int": m.intn}[signal]
+
+    def idle(self):
+        self.idles += 1
+        if self.on_idle is not None:
+            self.on_idle(self.idles)
+
+
+class Machine:
+    """The module `machine`."""
+
+    def __init__(self, rig):
+        class Pin:
+            IN = 0
+            OUT = 1
+            PULL_UP = 1
+            IRQ_FALLING = 4
+
+            def __new__(cls, name, mode=-1, pull=-1, value=None):
+                signal = rig.signal(name)
+                if signal in ("cs", "rst", "int"):
+                    if mode != (cls.IN if signal == "int" else cls.OUT):
+                        raise ValueError("%s: mode %s" % (signal, mode))
+                    if value is not None:
+                        rig.chip_pin(signal)(value)
+                    elif signal != "int":
+                        raise ValueError("%s without a level at first" % signal)
+                    return rig.chip_pin(signal)
+                return name
+
+        def spi(number, baudrate=0, polarity=0, phase=0, sck=None, mosi=None, miso=None, **rest):
+            if (polarity, phase) not in ((0, 0), (1, 1)) or rest:
+                raise ValueError("SPI mode")
+            rig.bus = (number, baudrate)
+            return rig.model
+
+        self.Pin = Pin
+        self.SPI = spi
+        self.idle = rig.idle
+
+
+class CircuitPython:
+    """The modules `board`, `busio`, `digitalio` and `supervisor` in one."""
+
+    def __init__(self, rig):
+        class DigitalInOut:
+            def __init__(self, name):
+                self._pin = rig.chip_pin(rig.signal(name))
+                self._out = False
+
+            def switch_to_output(self, value=False):
+                self._out = True
+                self._pin(1 if value else 0)
+
+            def switch_to_input(self, pull=None):
+                self._out = False
+
+            @property
+            def value(self):
+                return bool(self._pin())
+
+            @value.setter
+            def value(self, level):
+                if not self._out:
+                    raise AttributeError("Cannot set value when direction is input.")
+                self._pin(1 if level else 0)
+
+        class SPI:
+            def __init__(self, clock, MOSI=None, MISO=None):
+                if [rig.signal(name) for name in (clock, MOSI, MISO)] != ["sck", "mosi", "miso"]:
+                    raise ValueError("Invalid pins")
+                self._locked = False
+                self._ready = False
+
+            def try_lock(self):
+                if self._locked:
+                    return False
+                self._locked = True
+                return True
+
+            def unlock(self):
+                self._locked = False
+
+            def configure(self, baudrate=100000, polarity=0, phase=0, bits=8):
+                self._check()
+                rig.bus = (0, baudrate)
+                self._ready = True
+
+            def _check(self):
+                if not self._locked:
+                    raise RuntimeError("Function requires lock")
+
+            def write(self, buf, start=0, end=None):
+                self._check()
+                rig.model.write(buf)
+
+            def readinto(self, buf, start=0, end=None, write_value=0):
+                self._check()
+                rig.model.readinto(buf, write_value)
+
+            def write_readinto(self, out, into):
+                self._check()
+                rig.model.write_readinto(out, into)
+
+        self.DigitalInOut = DigitalInOut
+        self.SPI = SPI
+        for number in range(30):
+            setattr(self, "GP%d" % number, "GP%d" % number)
+
+    def ticks_ms(self):
+        return ticks_ms() & 0x1FFFFFFF
+
+
+class Clock:
+    """The module `time` of MicroPython, where the host's has no ticks."""
+
+    def __init__(self):
+        from time import sleep
+
+        self.sleep = sleep
+        self.ticks_ms = ticks_ms
+
+    def sleep_ms(self, ms):
+        self.sleep(ms / 1000)
+
+    def ticks_diff(self, a, b):
+        return ((a - b + 0x20000000) & 0x3FFFFFFF) - 0x20000000
+
+
+def install(model, wiring):
+    rig = Rig(model, wiring)
+    sys.modules["machine"] = Machine(rig)
+    other = CircuitPython(rig)
+    for name in ("board", "busio", "digitalio", "supervisor"):
+        sys.modules[name] = other
+    return rig

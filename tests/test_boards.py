@@ -1,0 +1,75 @@
+"""Every board's smolmpy_board.py, run against the model of its chip; its README and manifest.
+
+The wiring is taken from the table of the README: a pin that the two name differently leads
+nowhere, and the chip does not answer.
+"""
+
+import ast
+import re
+
+import pytest
+
+from tools.common import ROOT
+
+CHIPS = {"W5500": "w5500", "W5100S": "w5100s", "ENC28J60": "enc28j60"}
+SIGNALS = {
+    "MISO": "miso", "SO": "miso", "MOSI": "mosi", "SI": "mosi",
+    "SCK": "sck", "CS": "cs", "RST": "rst", "INT": "int",
+}  # fmt: skip
+# Where a driver of MicroPython finds the pins of a bus by its number.
+FIXED = {"NUCLEO_F446RE_W5500": {"sck", "mosi", "miso"}}
+CLOCKS = {"w5500": 33_300_000, "w5100s": 33_300_000, "enc28j60": 20_000_000}
+BOARDS = sorted(
+    path.name for path in (ROOT / "boards").iterdir() if any(chip in path.name for chip in CHIPS)
+)
+
+
+def wiring(board):
+    """(chip, {signal: pin}) of the README's table; pins as the board's code names them."""
+    text = (ROOT / "boards" / board / "README.md").read_text()
+    chip = re.search(r"\| signal of the (\w+)", text)[1]
+    rows = re.findall(r"^\| (\w+) \| (\w+) \|$", text, re.MULTILINE)
+    pins = {SIGNALS[signal]: pin for signal, pin in rows if signal in SIGNALS}
+    if not board.startswith("CIRCUITPYTHON"):
+        pins = {signal: re.sub("^(GPIO|GP)", "", pin) for signal, pin in pins.items()}
+    return CHIPS[chip], pins
+
+
+def test_boards_are_found():
+    assert len(BOARDS) >= 8, BOARDS
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("target", ["unix64", "unix32", "bytecode", "cpython"], indirect=True)
+def test_board(board, target):
+    chip, pins = wiring(board)
+    assert set(pins) == {"miso", "mosi", "sck", "cs", "rst", "int"}
+    pairs = [f"{pin}={signal}" for signal, pin in pins.items()]
+    script = ROOT / "tests" / "models" / "board_check.py"
+    output = target.run(script, board, chip, *pairs).split()
+    assert output.pop() == "ok"
+    asked = dict(pair.split("=") for pair in output)
+    clock = int(asked.pop("bus").split(",")[1])
+    assert 8_000_000 <= clock <= CLOCKS[chip]
+    for signal in FIXED.get(board, ()):
+        assert signal not in asked
+        asked[signal] = pins[signal]
+    assert asked == pins
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_manifest(board):
+    """A manifest freezes smolmpy and the board's modules."""
+    folder = ROOT / "boards" / board
+    calls = [
+        (node.value.func.id, node.value.args[0].value)
+        for node in ast.parse((folder / "manifest.py").read_text()).body
+    ]
+    modules = [name for kind, name in calls if kind == "module"]
+    assert sorted(modules) == sorted(
+        p.name for p in folder.glob("*.py") if p.name != "manifest.py"
+    )
+    assert ("include", "../../manifest.py") in calls or ("package", "smolmpy") in calls
+    for kind, path in calls:
+        if kind == "include" and not path.startswith("$"):
+            assert (folder / path).exists()
