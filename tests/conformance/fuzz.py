@@ -48,6 +48,7 @@ class FuzzDevice:
         self.queue = []
         self.sent = []
         self.keep = True
+        self.refuse = 0
 
     def receive(self, buf):
         n = self.n
@@ -175,6 +176,8 @@ class Fuzz:
             arp(2, spa=THIRD, sha=THIRD_MAC),
             echo(1, 2, bytes(range(40)), **third),
             echo(1, 2, b"xyz", kind=0, **third),
+            echo(dst="192.168.69.255", dmac=BROADCAST_MAC, **third),
+            eth(b"\x00\x01" + udp(1, 77)[12:], 0x8100, smac=THIRD_MAC),
             icmp(3, 3, data=error, **third),
             icmp(3, 4, b"\x00\x00\x02\x00", quoted, **third),
             icmp(11, 0, data=quoted, **third),
@@ -209,6 +212,7 @@ class Fuzz:
             f[14 + below(n - 14)] ^= 1 + below(255)
             self.device.n = n
             return
+        cut = False
         for _ in range(1 + below(4)):
             how = below(16)
             at = below(n) if below(4) == 0 else 12 + below(min(n - 12, 46))
@@ -219,7 +223,7 @@ class Fuzz:
             elif how < 11:
                 f[at] ^= 1 << below(8)
             elif how == 11:
-                n = max(14, at)
+                cut = True
             elif how == 12:
                 n = min(n + below(60), 1514)
             elif how == 13 and below(20) == 0:
@@ -234,7 +238,7 @@ class Fuzz:
                 put(f, 16, n - 14)
         if below(3):
             mend(f, n)
-        self.device.n = n
+        self.device.n = 1 + below(n) if cut else n
 
     def check(self):
         """The living connection works, the sums of the counters are right."""
