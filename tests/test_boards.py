@@ -4,11 +4,13 @@ The wiring is taken from the table of the README: a pin that the two name differ
 nowhere, and the chip does not answer.
 """
 
-import ast
 import re
+import subprocess
+import sys
 
 import pytest
 
+from tools import bytecode, source
 from tools.common import ROOT
 
 CHIPS = {"W5500": "w5500", "W5100S": "w5100s", "ENC28J60": "enc28j60"}
@@ -58,18 +60,38 @@ def test_board(board, target):
 
 
 @pytest.mark.parametrize("board", BOARDS)
-def test_manifest(board):
-    """A manifest freezes smolmpy and the board's modules."""
-    folder = ROOT / "boards" / board
-    calls = [
-        (node.value.func.id, node.value.args[0].value)
-        for node in ast.parse((folder / "manifest.py").read_text()).body
-    ]
-    modules = [name for kind, name in calls if kind == "module"]
-    assert sorted(modules) == sorted(
-        p.name for p in folder.glob("*.py") if p.name != "manifest.py"
-    )
-    assert ("include", "../../manifest.py") in calls or ("package", "smolmpy") in calls
-    for kind, path in calls:
-        if kind == "include" and not path.startswith("$"):
-            assert (folder / path).exists()
+def test_manifest(board, need, tmp_path):
+    """MicroPython's own reader finds what the board's program imports, and little else."""
+    source_folder = need(source.find)
+    (tmp_path / "boards").mkdir()
+    (tmp_path / "boards" / "manifest.py").write_text("")
+    code = f"""
+import sys
+sys.path.insert(0, "{source_folder}/tools")
+import manifestfile
+paths = {{"PORT_DIR": "{tmp_path}", "MPY_LIB_DIR": ""}}
+m = manifestfile.ManifestFile(manifestfile.MODE_FREEZE, paths)
+m.execute("{ROOT}/boards/{board}/manifest.py")
+for f in m.files():
+    print(f.target_path)
+"""
+    if board.startswith("CIRCUITPYTHON"):
+        need(bytecode.ensure)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    files = set(done.stdout.split())
+    chip = wiring(board)[0]
+    wanted = {"smolmpy_board.py", "smolmpy/__init__.py", "smolmpy/phy/spi.py"}
+    if chip == "w5100s":
+        wanted.add("smolmpy/phy/w5500.py")
+    wanted |= {f"smolmpy/phy/{chip}.py", "smolmpy/iface/interface.py", "smolmpy/sockets/udp.py"}
+    assert wanted <= files
+    local = {path.name for path in (ROOT / "boards" / board).glob("*.py")} - {"manifest.py"}
+    assert local <= files
+    if board.startswith("CIRCUITPYTHON"):
+        return
+    kernels = {name for name in files if "/kernel/" in name and "__init__" not in name}
+    assert len(kernels) == 1, kernels
+    assert not files & {"smolmpy/phy/tap.py", "smolmpy/phy/lan9118.py"}
+    # No CPU is asked to run the assembly of another.
+    assert ("smolmpy/kernel/thumb.py" in files) == (not board.startswith("ESP32"))

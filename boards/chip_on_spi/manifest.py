@@ -1,0 +1,20 @@
+# What the boards with an Ethernet chip on SPI include. `drivers` are modules of smolmpy/phy; `thumb`
+# tells that the CPU is a Cortex-M, for which the kernels are in assembly. Devices of hosts, other
+# chips and other editions of the kernels stay out.
+import os
+
+options.defaults(drivers=("w5500",), thumb=True)
+
+_PHY = ("__init__", "fault", "loopback", "spi", "tracer") + options.drivers
+_KERNEL = ("__init__", "thumb" if options.thumb else "viper")
+_CHOICE = {"phy": _PHY, "kernel": _KERNEL}
+
+_top = os.path.abspath("../../smolmpy")
+_files = []
+for _folder, _, _names in os.walk(_top):
+    _chosen = _CHOICE.get(os.path.relpath(_folder, _top))
+    for _name in _names:
+        if _name.endswith(".py") and (_chosen is None or _name[:-3] in _chosen):
+            _files.append(os.path.relpath(os.path.join(_folder, _name), _top))
+
+package("smolmpy", files=tuple(sorted(_files)), base_path="../..", opt=3)
