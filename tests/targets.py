@@ -6,6 +6,7 @@ unix64    build/venv's MicroPython, or MICROPYTHON=...   viper, 64 bits, the new
 unix32    built from source                              viper, 32 bits, the oldest version
 bytecode  the same interpreter as unix64                 build/bytecode
 unix-ffi  built from source                              viper; for tests that need `ffi`
+cortex-m3 firmware in QEMU                               native code, frozen (board_target.py)
 """
 
 import functools
@@ -13,11 +14,15 @@ import os
 import subprocess
 import sys
 
+from board_target import BoardTarget
+
 from tools import bytecode, interpreters, unixport
 from tools.common import ROOT, Missing
 
 CONFORMANCE = ("cpython", "unix64", "unix32", "bytecode")
-ALL = (*CONFORMANCE, "unix-ffi")
+# Where the scenarios of tests/conformance run as well.
+BOARDS = ("cortex-m3",)
+ALL = (*CONFORMANCE, "unix-ffi", *BOARDS)
 
 
 class Target:
@@ -84,4 +89,4 @@ class Target:
 @functools.cache
 def get(name):
     """The target of that name, or raises Missing with how to get it."""
-    return Target(name)
+    return BoardTarget(name) if name in BOARDS else Target(name)

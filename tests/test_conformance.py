@@ -55,7 +55,7 @@ def _run(target_name, module):
 
 _CASES = [
     pytest.param(target, module, test, id=f"{target}-{module.removeprefix('test_')}-{test}")
-    for target in targets.CONFORMANCE
+    for target in (*targets.CONFORMANCE, *targets.BOARDS)
     for module, test in _scenarios()
 ]
 

@@ -13,8 +13,13 @@ from tools import deps, source, unixport
 from tools.common import BUILD, ROOT, Missing, locked, main, run, say
 from tools.qemu_board import MACHINES
 
-# What an RP2040 offers: the heap of all figures about memory.
-HEAP = 192 * 1024
+# What an image is for: its heap, and the manifest of what is frozen in. 192 KiB are what an RP2040
+# offers; the conformance suite, its models of chips and its lists of frames want more.
+_KINDS = {
+    "board": (192 * 1024, "boards/{}/manifest.py"),
+    "bare": (192 * 1024, None),
+    "tests": (512 * 1024, "tests/firmware/manifest.py"),
+}
 _CORTEX_M = ("arm-none-eabi-gcc", ["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"])
 _TOOLCHAINS = {
     "MPS2_AN385": _CORTEX_M,
@@ -27,23 +32,24 @@ _TOOLCHAINS = {
 BOARDS = tuple(_TOOLCHAINS)
 
 
-def folder(board, heap=HEAP, frozen=True):
+def folder(board, kind="board"):
     """Where an image is, or will be."""
-    kind = "" if frozen else "-bare"
-    size = "" if heap == HEAP else f"-{heap // 1024}k"
-    return BUILD / "firmware" / f"{board}{kind}{size}"
+    return BUILD / "firmware" / (board if kind == "board" else f"{board}-{kind}")
 
 
-def build(board, heap=HEAP, frozen=True):
+def build(board, kind="board"):
     """Builds an image, or what of it is out of date; returns its path, or raises Missing.
 
-    `frozen`: with what boards/BOARD/manifest.py names; else plain MicroPython. `heap` in bytes.
+    `kind`: "board", with what boards/BOARD/manifest.py names; "bare", plain MicroPython; "tests",
+    with all of smolmpy.
     """
     compiler, packages = _TOOLCHAINS[board]
     if not shutil.which(compiler):
         raise Missing(f"{compiler} is missing: 'apt-get install {' '.join(packages)}' brings it.")
     ours = ROOT / "boards" / board
-    target = folder(board, heap, frozen)
+    target = folder(board, kind)
+    heap, manifest = _KINDS[kind]
+    manifest = ROOT / manifest.format(board) if manifest else ""
     image = target / "firmware.elf"
     top = source.find()
     options = [
@@ -52,7 +58,7 @@ def build(board, heap=HEAP, frozen=True):
         f"MICROPY_HEAP_SIZE={heap}",
         f"MICROPY_MPYCROSS={unixport.build('mpy-cross')}",
         "MICROPY_MPYCROSS_DEPENDENCY=",
-        f"FROZEN_MANIFEST={ours / 'manifest.py' if frozen else ''}",
+        f"FROZEN_MANIFEST={manifest}",
     ]
     if not (top / "lib" / "micropython-lib" / "README.md").exists():
         # Archives lack this submodule: the build insists on its README, and needs nothing of it.
@@ -67,8 +73,8 @@ def build(board, heap=HEAP, frozen=True):
     with locked("firmware"):
         if not stamp.exists() or stamp.read_text() != key:
             shutil.rmtree(target, ignore_errors=True)
-        if frozen:
-            _mind_removals(ours, target)
+        if manifest:
+            _mind_removals(manifest, target)
         if not image.exists():
             say(f"building {target.relative_to(ROOT)}/firmware.elf from {top.name}")
         run("make", "-j2", "-C", top / "ports" / "qemu", *options)
@@ -87,10 +93,10 @@ def provide(board):
             deps.install(names, program)
 
 
-def _mind_removals(ours, target):
+def _mind_removals(manifest, target):
     """MicroPython's build sees that a frozen file has changed, but not that there are fewer."""
     names = sorted(str(path) for path in (ROOT / "smolmpy").rglob("*.py"))
-    text = "\n".join([(ours / "manifest.py").read_text(), *names])
+    text = "\n".join([manifest.read_text(), *names])
     stamp = target / "frozen-stamp"
     if not stamp.exists() or stamp.read_text() != text:
         shutil.rmtree(target / "frozen_mpy", ignore_errors=True)

@@ -169,7 +169,7 @@ def _main():
     image = firmware.build(_BOARD)
     flash = _flash(modules)
     frozen, objects = _ram(image, [name for name in names if name in flash])
-    bare = firmware.build(_BOARD, frozen=False)
+    bare = firmware.build(_BOARD, "bare")
     loaded, _ = _ram(bare, [name for name in names if name not in flash], loaded=True)
     loaded.update(_ram(bare, [name for name in names if name in flash], loaded=True)[0])
     rows = [("module", "source", "v6m", "v7m", "flash", "frozen", "loaded")]
