@@ -99,6 +99,12 @@ def test_loss():
     assert c["tx_dropped"] and c["rx_dropped"], c
 
 
+def test_loss_with_little_window():
+    """Long enough for a loss at every place of the window, the last segment's among them."""
+    for seed in (1, 2, 3):
+        World(mtu=1500, size=4096, seed=seed, drop=100, delay=50).transfer(100000)
+
+
 def test_duplicates():
     world = World(seed=4, duplicate=300, delay=5)
     world.transfer(20000)
