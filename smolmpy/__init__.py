@@ -5,19 +5,48 @@ Names are loaded when they are first used, so what a program does not use costs 
 
 __version__ = "0.1.0"
 
+# Where each name is, and before it what it imports: leaves first, because an import within an
+# import within an import needs more C stack than a small board has.
+_INTERFACE = (
+    "errno",
+    "kernel",
+    "wire.address",
+    "iface.state",
+    "iface.ethernet",
+    "iface.neighbor",
+    "iface.arp",
+    "iface.route",
+    "iface.ipv4",
+    "iface.demux",
+    "iface.icmpv4",
+    "iface.schedule",
+    "iface.interface",
+)
+_PACKET = ("iface.interface", "sockets.base", "sockets.ring", "sockets.packet")
 _MODULES = {
-    "Interface": "iface.interface",
-    "TCPSocket": "sockets.tcp",
-    "UDPSocket": "sockets.udp",
-    "ICMPSocket": "sockets.icmp",
-    "RawSocket": "sockets.raw",
+    "Interface": _INTERFACE,
+    "TCPSocket": (
+        "iface.interface",
+        "sockets.base",
+        "sockets.tcp_gaps",
+        "sockets.tcp_input",
+        "sockets.tcp_output",
+        "sockets.tcp",
+    ),
+    "UDPSocket": _PACKET + ("sockets.udp",),
+    "ICMPSocket": _PACKET + ("sockets.icmp",),
+    "RawSocket": _PACKET + ("sockets.raw",),
 }
 
 
 def __getattr__(name):
-    module = _MODULES.get(name)
-    if module is None:
+    modules = _MODULES.get(name)
+    if modules is None:
         raise AttributeError(name)
-    found = getattr(__import__("smolmpy." + module, None, None, (name,)), name)
+    if name != "Interface" and "Interface" not in globals():
+        __getattr__("Interface")
+    for module in modules:
+        found = __import__("smolmpy." + module, None, None, (name,))
+    found = getattr(found, name)
     globals()[name] = found
     return found

@@ -139,10 +139,11 @@ def egress(socket) -> int:
         count += 1
         turns -= 1
     if result == -_EHOSTUNREACH or result == -_ENETUNREACH:
-        if t[_T_STATE] == _SYN_SENT:
+        if t[_T_FLAGS] & _F_PASSIVE:
+            listen_again(socket.iface, state, tcb, slot)
+        else:
             close_down(socket.iface, tcb, slot, 0 - result)
-            return count
-        result = -_EINPROGRESS
+        return count
     if result == 0 and turns:
         if t[_T_FLAGS] & _F_ACK_NOW:
             ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
@@ -346,8 +347,9 @@ def _next(socket, tcb) -> int:
 
 @micropython.viper
 def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
-    # Sends one segment: n bytes from `ahead` behind SND_UNA. Returns 0 or a negative errno. A
-    # frame that the device lost is like one that the net lost.
+    # Sends one segment: n bytes from `ahead` behind SND_UNA. Returns 0, or a negative errno if it
+    # could not leave yet, or not at all while connecting. Otherwise a frame that finds no way is
+    # like one that the net lost.
     t = ptr32(tcb)
     iface = socket.iface
     state = socket._st
@@ -455,12 +457,9 @@ def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
     length = header + n
     result = int(ipv4_egress(iface, state, iface._frame, length, _TCP, t[_T_HOP_LIMIT], 0))
     if result < 0:
-        if (
-            result == -_EAGAIN
-            or result == -_EINPROGRESS
-            or result == -_EHOSTUNREACH
-            or result == -_ENETUNREACH
-        ):
+        if result == -_EAGAIN or result == -_EINPROGRESS:
+            return result
+        if t[_T_STATE] <= _SYN_RECEIVED and (result == -_EHOSTUNREACH or result == -_ENETUNREACH):
             return result
     st[_C_TCP_TX] += 1
     if bits & _ACK:
