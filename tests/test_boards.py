@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
-from tools import bytecode, source
+from tools import bytecode, exchange, source
 from tools.common import ROOT
+from tools.host import ADDRESS, PORT, Host
 
 CHIPS = {"W5500": "w5500", "W5100S": "w5100s", "ENC28J60": "enc28j60"}
 SIGNALS = {
@@ -95,3 +96,25 @@ for f in m.files():
     assert not files & {"smolmpy/phy/tap.py", "smolmpy/phy/lan9118.py"}
     # No CPU is asked to run the assembly of another.
     assert ("smolmpy/kernel/thumb.py" in files) == (not board.startswith("ESP32"))
+
+
+@pytest.mark.parametrize("chip", CHIPS.values())
+@pytest.mark.parametrize("target", ["unix64", "unix32"], indirect=True)
+def test_linux_talks_to_a_chip(chip, target, network):
+    """examples/server.py with the driver over the model over a tap: ping, UDP and TCP."""
+    host = Host(
+        target.interpreter, ROOT / "tests" / "models" / "board" / "main.py", edition=target.edition
+    )
+    host.env["SMOLMPY_CHIP"] = chip
+    problem = None
+    with host:
+        try:
+            exchange.wait_for(ADDRESS, host.running)
+            for size in (0, 1, 56, 999, 1472):
+                exchange.ping(ADDRESS, size)
+            assert exchange.udp(ADDRESS, PORT, b"hello") == b"yo dawg"
+            data = exchange.pattern(16384)
+            exchange.assert_reversed(data, exchange.tcp(ADDRESS, PORT, data))
+        except (AssertionError, OSError) as wrong:
+            problem = wrong
+    assert not problem and not host.ended_early, f"{problem}\n{host.output}"

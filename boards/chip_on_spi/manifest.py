@@ -1,4 +1,4 @@
-# What the boards with an Ethernet chip on SPI include. `drivers` are modules of smolmpy/phy; `thumb`
+# What boards with an Ethernet chip on SPI include. `drivers` are modules of smolmpy/phy; `thumb`
 # tells that the CPU is a Cortex-M, for which the kernels are in assembly. Devices of hosts, other
 # chips and other editions of the kernels stay out.
 import os
