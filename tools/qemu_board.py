@@ -182,11 +182,14 @@ class Board:
         piece, self._seen = self._seen[:size], self._seen[size:]
         return piece
 
-    def _read_until(self, mark, timeout, show=None):
+    def _read_until(self, mark, timeout, show=None, stop=None):
+        """What comes before `mark`, which is left out; None if `stop` comes instead."""
         end = time.monotonic() + timeout
         shown = 0
         while True:
             at = self._seen.find(mark)
+            if at < 0 and stop and stop in self._seen:
+                return None
             have = len(self._seen) if at < 0 else at
             if show and have > shown:
                 show(self._seen[shown:have].decode(errors="replace"))
@@ -233,6 +236,17 @@ class Board:
             room -= len(piece)
         self._write(b"\x04")
         self._read_until(b"\x04", 30)
+
+    def wait_for(self, text, timeout=60):
+        """Waits until the program that runs has printed `text`; returns what came before it.
+
+        Raises BoardError if it ends instead.
+        """
+        output = self._read_until(text.encode(), timeout, stop=b"\x04")
+        if output is None:
+            self.finish(10)
+            raise BoardError(f"the program ended before it said {text!r}")
+        return output.decode(errors="replace").replace("\r\n", "\n")
 
     def finish(self, timeout=60, show=None):
         """Waits for the end of the program that `start` began; returns what it printed."""

@@ -24,8 +24,9 @@ _PACKAGE = ROOT / "smolmpy"
 _HOST_ONLY = ("phy.libc", "phy.packet", "phy.tap")
 
 # What MicroPython's mpy-tool calls the parts of a frozen module.
-_KINDS = "children|const_obj_table_data|const_qstr_table_data|const_obj|frozen_module|fun_data|" + (
-    "proto_fun|raw_code"
+_KINDS = (
+    "children|const_obj_table_data|const_qstr_table_data|const_obj|frozen_module|fun_data|"
+    + ("proto_fun|raw_code")
 )
 
 _MEASURE = """
@@ -179,7 +180,10 @@ def _main():
             row = [f"smolmpy.{name}" if name else "smolmpy", path.stat().st_size]
             row += [_mpy(path, arch, folder) for arch in ("armv6m", "armv7m")]
             rows.append((*row, *(table.get(name, "-") for table in (flash, frozen, loaded))))
-    numbers = [[cell for cell in column if isinstance(cell, int)] for column in zip(*rows[1:], strict=True)]
+    numbers = [
+        [cell for cell in column if isinstance(cell, int)]
+        for column in zip(*rows[1:], strict=True)
+    ]
     rows.append(("all", *(sum(column) for column in numbers[1:])))
     _print(rows)
     print("\nRAM of objects, buffers included:\n")
