@@ -1,7 +1,6 @@
 """Frames as text: what a reader of a trace sees, also of frames cut off at any byte."""
 
 from frames import OUR_MAC, PEER_MAC, arp, echo, eth, icmp, ip, tcp, tcp_options, u16, udp
-
 from smolmpy.wire import describe
 
 ONE_TO_ONE = "192.168.69.100 > 192.168.69.1: "
