@@ -16,6 +16,7 @@ collect_ignore = ["conformance", "cpython"]
 _HERE = "python"
 _counts = collections.defaultdict(collections.Counter)
 _skipped = collections.Counter()
+_missing = set()
 _network_problem = None
 
 
@@ -41,6 +42,7 @@ def missing(config, reason):
     """Ends the running test because of something that this machine lacks."""
     if config.getoption("--strict-targets"):
         pytest.fail(f"{reason} (strict: what is missing is a failure)", pytrace=False)
+    _missing.add(str(reason))
     pytest.skip(str(reason))
 
 
@@ -107,10 +109,12 @@ def pytest_runtest_logreport(report):
 
 def pytest_terminal_summary(terminalreporter):
     write = terminalreporter.write_line
-    if _skipped:
-        terminalreporter.section("skipped, and how to get it")
-        for reason, count in sorted(_skipped.items()):
-            write(f"{count:5} {reason}")
+    for title, there in (("skipped by their own choice", False), ("missing here", True)):
+        reasons = [reason for reason in sorted(_skipped) if (reason in _missing) == there]
+        if reasons:
+            terminalreporter.section(title)
+            for reason in reasons:
+                write(f"{_skipped[reason]:5} {reason}")
     if _counts:
         terminalreporter.section("tests by target")
         order = [*targets.ALL, *sorted(set(_counts) - set(targets.ALL))]

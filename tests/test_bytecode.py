@@ -94,6 +94,6 @@ def test_edition_has_no_emitter_left():
 def test_kernel_edition(target, tmp_path):
     """Each target runs the kernels that it is there to test."""
     script = tmp_path / "edition.py"
-    script.write_text("from smolmpy import kernel\nprint(kernel.EDITION)\n")
+    script.write_text("from smolmpy.kernel import EDITION\nprint(EDITION)\n")
     viper = target.name in ("unix64", "unix32")
     assert target.run(script).strip() == ("viper" if viper else "plain")
