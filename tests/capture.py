@@ -89,7 +89,8 @@ def problems(path, mac, expected=()):
     )
     found = []
     for number, source, severities, texts in remarks:
-        for severity, text in zip(severities.split(_AGGREGATOR), texts.split(_AGGREGATOR)):
+        pairs = zip(severities.split(_AGGREGATOR), texts.split(_AGGREGATOR), strict=True)
+        for severity, text in pairs:
             linux = source != mac and "0x0000 (see RFC 1624)" in text
             known = linux or any(re.search(pattern, text) for pattern in expected)
             if int(severity) >= _WARNING and not known:
