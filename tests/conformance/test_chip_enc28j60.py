@@ -80,13 +80,13 @@ def test_late_collisions():
         for _ in range(5):
             k.model.advance(2000)
             k.driver.receive(k.rx)
-        assert k.model.sent == [data] and k.driver.tx_late_collisions == 3
+        assert k.model.sent == [data] and k.count("tx_late_collisions") == 3
         k.model.late_collisions = 17
         assert k.transmit(data) == 0
         for _ in range(20):
             k.model.advance(2000)
             k.driver.receive(k.rx)
-        assert len(k.model.sent) == 1 and k.driver.tx_errors == 1
+        assert len(k.model.sent) == 1 and k.count("tx_errors") == 1
         assert k.model.intn() == 1
         k.works()
 
@@ -130,5 +130,5 @@ def test_dead_receiver():
         k.model.headers.append(spoil)
         k.model.inject(frame(100))
         assert k.driver.receive(k.rx) == -5
-    assert k.driver.restarts == 1
+    assert k.count("restarts") == 1
     k.works()

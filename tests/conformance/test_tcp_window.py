@@ -283,3 +283,24 @@ def test_3_8_5_urgent_pointer_of_ours_is_zero():
     h, p, s = established()
     s.send(b"x")
     p.expect("A", urg=0)
+
+
+def test_lost_byte_in_a_tiny_window():
+    # Silly-window avoidance may delay the first transmission, never the retransmissions.
+    for window in (1, 2, 10):
+        h, p, s = established(syn={"mss": 64, "win": window})
+        p.win = window
+        p.send("A", 1, 1)
+        s.send(bytes(20))
+        sent = 0
+        for _ in range(8):
+            h.advance(3000 << sent if sent < 4 else 60000)
+            h.run()
+            if h.device.sent:
+                sent += 1
+            while h.device.sent:
+                r = p.expect("A", 1, 1)
+                assert 1 <= len(r.data) <= window, r
+            p.send("A", 1, 1)
+        assert sent >= 6, (window, sent)
+        check_state(s, "ESTABLISHED")
