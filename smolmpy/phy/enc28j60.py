@@ -20,6 +20,7 @@ cannot be, a receiver or transmitter that stopped, a chip that was reset or went
 counted and mended: `receive` or `transmit` returns -EIO then, or -ENODEV while no chip answers.
 """
 
+import micropython
 from micropython import const
 
 from .spi import SPIChip, sleep_ms
@@ -92,6 +93,7 @@ _RX_END = const(0x19FF)
 _RING = const(0x1A00)
 _TX_START = const(0x1A00)
 
+_MAX = const(1514)
 _MIN = const(64)  # with FCS
 _LIMIT = const(1522)  # what the receiver lets in: a tag more
 
@@ -99,11 +101,36 @@ _LIMIT = const(1522)  # what the receiver lets in: a tag more
 _TRIES = const(200)
 # So many transmits in a row that found the last frame unsent mean that it never will be.
 _STALLED = const(16)
-_RETRIES = const(16)
+_RETRY = const(16)
 # How often `receive` finds nothing before it makes sure that the receiver lives.
 _BELIEVE = const(15)
 # Received bytes that are given back to the chip at once.
-_HELD = const(2048)
+_KEPT = const(2048)
+
+# The state: an array('I'), whose first two words are SPIChip's.
+_WAITING = const(0)  # frames known to wait
+_RX_ROOM = const(1)
+_BANK = const(2)
+_HELD = const(3)  # bytes read, and not yet given back
+_NEXT = const(4)  # where the next frame begins
+_TX_END = const(5)
+_SENDING = const(6)
+_STUCK = const(7)  # transmits in a row that gave up waiting
+_RETRIES = const(8)
+_FAULTS = const(9)  # repairs since the last frame
+_IDLE = const(10)
+_DOWN = const(11)
+_POLLED = const(12)  # there is no interrupt pin
+_RX_FRAMES = const(13)
+_RX_ERRORS = const(14)
+_RX_TOO_LONG = const(15)
+_RX_OVERRUNS = const(16)
+_TX_FRAMES = const(17)
+_TX_ERRORS = const(18)
+_TX_LATE_COLLISIONS = const(19)
+_TX_STALLS = const(20)
+_RESTARTS = const(21)
+_WORDS = const(22)
 
 _EIO = const(5)
 _EAGAIN = const(11)
@@ -117,6 +144,18 @@ class ENC28J60(SPIChip):
     `multicast` lets all groups pass. Raises `OSError(ENODEV)` if there is no such chip.
     """
 
+    _COUNTERS = (
+        ("rx_frames", _RX_FRAMES),
+        ("rx_errors", _RX_ERRORS),
+        ("rx_too_long", _RX_TOO_LONG),
+        ("rx_overruns", _RX_OVERRUNS),
+        ("tx_frames", _TX_FRAMES),
+        ("tx_errors", _TX_ERRORS),
+        ("tx_late_collisions", _TX_LATE_COLLISIONS),
+        ("tx_stalls", _TX_STALLS),
+        ("restarts", _RESTARTS),
+    )
+
     def __init__(
         self,
         spi,
@@ -129,7 +168,8 @@ class ENC28J60(SPIChip):
         promiscuous=False,
         full_duplex=False,
     ):
-        super().__init__(spi, cs, reset, interrupt, mac)
+        super().__init__(spi, cs, reset, interrupt, mac, _WORDS)
+        self._state[_POLLED] = interrupt is None
         self.full_duplex = full_duplex
         # UCEN, CRCEN, BCEN, and MCEN. With no filter only frames with a wrong FCS are refused.
         self._filter = 0xA3 if multicast else 0xA1
@@ -147,12 +187,7 @@ class ENC28J60(SPIChip):
         self._vector_command = bytearray(8)
         self._vector_command[0] = _RBM
         self._vector = bytearray(8)
-        self.rx_frames = self.rx_errors = self.rx_too_long = self.rx_overruns = 0
-        self.tx_frames = self.tx_errors = self.tx_late_collisions = self.tx_stalls = 0
-        self.restarts = 0
         self._link = False
-        self._bank = 0
-        self._forget()
         error = self._start()
         if error == -_ENODEV:
             raise OSError(
@@ -162,59 +197,83 @@ class ENC28J60(SPIChip):
             )
         if error:
             raise OSError(_EIO, "ENC28J60 does not keep what it is told; check SPI clock")
-        self.restarts = 0
+        self._state[_RESTARTS] = 0
 
     # ---- registers ----
 
-    def _operate(self, op, value):
+    @micropython.viper
+    def _operate(self, op: int, value: int) -> int:
         two = self._two
-        two[0] = op
-        two[1] = value
-        self._cs(0)
+        t = ptr8(two)
+        t[0] = op
+        t[1] = value
+        cs = self._cs
+        cs(0)
         self._write(two)
-        self._cs(1)
+        cs(1)
+        return 0
 
-    def _select(self, register):
+    @micropython.viper
+    def _select(self, register: int) -> int:
         # 3.1: EIE to ECON1 are in all banks.
+        s = ptr32(self._state)
         if register & 0x1F < _ALL_BANKS:
             bank = register >> 5 & 3
-            if bank != self._bank:
-                change = bank ^ self._bank
-                if change & ~bank:
-                    self._operate(_BFC | _ECON1, change & ~bank)
-                if change & bank:
-                    self._operate(_BFS | _ECON1, change & bank)
-                self._bank = bank
+            old = s[_BANK]
+            if old & ~bank:
+                self._operate(_BFC | _ECON1, old & ~bank)
+            if bank & ~old:
+                self._operate(_BFS | _ECON1, bank & ~old)
+            s[_BANK] = bank
+        return 0
 
-    def _get(self, register):
-        self._select(register)
+    @micropython.viper
+    def _get(self, register: int) -> int:
+        s = ptr32(self._state)
+        if register & 0x1F < _ALL_BANKS and register >> 5 & 3 != s[_BANK]:
+            self._select(register)
+        cs = self._cs
         if register & 0x80:
             # 4.2.1: a dummy byte comes first.
             command = self._three
             answer = self._three_answer
-            command[0] = register & 0x1F
-            self._cs(0)
-            self._exchange(command, answer)
-            self._cs(1)
-            return answer[2]
-        command = self._two
-        answer = self._two_answer
-        command[0] = register & 0x1F
-        self._cs(0)
+            last = 2
+        else:
+            command = self._two
+            answer = self._two_answer
+            last = 1
+        c = ptr8(command)
+        c[0] = register & 0x1F
+        cs(0)
         self._exchange(command, answer)
-        self._cs(1)
-        return answer[1]
+        cs(1)
+        a = ptr8(answer)
+        return a[last]
 
     def _put(self, register, value):
         self._select(register)
         self._operate(_WCR | register & 0x1F, value)
 
-    def _put_word(self, register, value):
+    @micropython.viper
+    def _put_word(self, register: int, value: int) -> int:
         # The low byte first: ERXRDPT takes both over with the high one (6.1), as does MIWR.
-        self._select(register)
-        register = _WCR | register & 0x1F
-        self._operate(register, value & 0xFF)
-        self._operate(register + 1, value >> 8)
+        s = ptr32(self._state)
+        if register >> 5 & 3 != s[_BANK]:
+            self._select(register)
+        two = self._two
+        t = ptr8(two)
+        cs = self._cs
+        t[0] = _WCR | register & 0x1F
+        t[1] = value & 0xFF
+        cs(0)
+        self._write(two)
+        cs(1)
+        t[0] = _WCR + 1 + (register & 0x1F)
+        t[1] = value >> 8
+        cs(0)
+        self._write(two)
+        cs(1)
+        return 0
 
     def _mii_wait(self):
         for _ in range(_TRIES):
@@ -238,24 +297,17 @@ class ENC28J60(SPIChip):
     # ---- start and repair ----
 
     def _forget(self):
-        self._count = 0  # frames known to wait
-        self._next = 0  # where the next one begins
-        self._held = 0  # bytes read, and not yet given back
-        self._faults = 0
-        self._sending = False
-        self._stuck = 0
-        self._retries = 0
-        self._tx_end = _TX_START
+        for word in (_WAITING, _BANK, _HELD, _NEXT, _SENDING, _STUCK, _RETRIES, _FAULTS):
+            self._state[word] = 0
 
     def _start(self):
         # Reset and set up: 0, or a negative errno. Allocates nothing.
-        self._down = True
-        self.restarts += 1
-        self._forget()
+        self._state[_DOWN] = 1
+        self._state[_RESTARTS] += 1
         self._operate(_SRC, _SRC)
         # Module 2: ESTAT.CLKRDY does not tell when the chip is ready.
         sleep_ms(2)
-        self._bank = 0
+        self._forget()
         self.revision = self._get(_EREVID)
         if self.revision in (0, 0xFF):
             return -_ENODEV
@@ -287,7 +339,7 @@ class ENC28J60(SPIChip):
         self._link = bool(self._phy_read(_PHSTAT2) & _LSTAT)
         self._put(_EIE, 0 if self.interrupt is None else _INTIE)
         self._start_receiver()
-        self._down = False
+        self._state[_DOWN] = 0
         return 0
 
     def _start_receiver(self):
@@ -300,9 +352,8 @@ class ENC28J60(SPIChip):
         self._put_word(_ERXRDPT, _RX_END)
         for _ in range(self._get(_EPKTCNT)):
             self._operate(_BFS | _ECON2, _PKTDEC)
-        self._count = 0
-        self._next = 0
-        self._held = 0
+        for word in (_WAITING, _NEXT, _HELD):
+            self._state[word] = 0
         self._operate(_BFC | _EIR, _RXERIF)
         self._operate(_BFS | _ECON1, _RXEN)
 
@@ -312,9 +363,9 @@ class ENC28J60(SPIChip):
 
     def _mend_receiver(self):
         # What was read cannot be: restart the receiver; the chip, if that was in vain.
-        self.rx_errors += 1
-        self._faults += 1
-        if self._faults > 2 or not self._alive():
+        self._state[_RX_ERRORS] += 1
+        self._state[_FAULTS] += 1
+        if self._state[_FAULTS] > 2 or not self._alive():
             return self._mend()
         self._start_receiver()
         return -_EIO
@@ -325,66 +376,84 @@ class ENC28J60(SPIChip):
 
     # ---- the way of a frame ----
 
-    def receive(self, buf):
+    @micropython.viper
+    def _look(self) -> int:
+        # Nothing is known to wait: asks the pin, and the chip. 0, or a negative errno.
+        s = ptr32(self._state)
+        if s[_DOWN]:
+            return int(self._mend())
+        s[_IDLE] = (s[_IDLE] + 1) & 0xFFFF
+        believe = s[_IDLE] & _BELIEVE
+        if not s[_POLLED]:
+            if self.interrupt():
+                if believe:
+                    return 0
+            else:
+                believe = 0  # if it is not a frame, it is something else
+        if s[_SENDING]:
+            self._check_sent()
+        # Module 6: EIR.PKTIF is not to be trusted.
+        s[_WAITING] = int(self._get(_EPKTCNT))
+        if s[_WAITING] or believe:
+            return 0
+        return int(self._look_after())
+
+    @micropython.viper
+    def receive(self, buf) -> int:
         """Copies a frame to `buf`; see docs/architecture.md."""
         if buf is not self._rx_buf:
             self._adopt_rx(buf)
-        if not self._count:
-            if self._down:
-                return self._mend()
-            self._idle += 1
-            believe = self._idle & _BELIEVE
-            pin = self.interrupt
-            if pin is not None:
-                if not pin():
-                    believe = 0  # if it is not a frame, it is something else
-                elif believe:
-                    return 0
-            if self._sending:
-                self._check_sent()
-            # Module 6: EIR.PKTIF is not to be trusted.
-            self._count = self._get(_EPKTCNT)
-            if not self._count:
-                return 0 if believe else self._look_after()
+        s = ptr32(self._state)
+        if not s[_WAITING]:
+            error = int(self._look())
+            if not s[_WAITING]:
+                return error
+        cs = self._cs
         head = self._rx_head
+        h = ptr8(head)
+        start = s[_NEXT]
         tries = 2
         while True:
-            self._put_word(_ERDPT, self._next)
-            self._cs(0)
+            self._put_word(_ERDPT, start)
+            cs(0)
             self._exchange(self._rx_command, head)
-            following = head[1] | head[2] << 8
-            total = head[3] | head[4] << 8
-            end = self._next + 6 + (total + 1 & ~1)
+            following = h[1] | h[2] << 8
+            total = h[3] | h[4] << 8
+            end = start + 6 + ((total + 1) & ~1)
             if end >= _RING:
                 end -= _RING
-            if end == following and _MIN <= total <= _LIMIT:
+            if end == following and total >= _MIN and total <= _LIMIT:
                 break
-            self._cs(1)
+            cs(1)
             tries -= 1
             # A second look tells noise on the wires from a chip that is out of step.
             if not tries:
-                return self._mend_receiver()
+                return int(self._mend_receiver())
         length = total - 4
-        good = head[5] & 0x80
-        if good and length <= self._rx_room:
-            self._read(self._rx_views[length + 31 >> 5])
-        self._cs(1)
-        self._faults = 0
-        self._held += total
-        self._next = following
-        self._count -= 1
-        if not self._count or self._held >= _HELD:
+        good = h[5] & 0x80
+        if good and length <= s[_RX_ROOM]:
+            self._read(self._rx_views[(length + 31) >> 5])
+        cs(1)
+        s[_FAULTS] = 0
+        s[_NEXT] = following
+        s[_WAITING] -= 1
+        held = s[_HELD] + total
+        if not s[_WAITING] or held >= _KEPT:
             # Module 14: ERXRDPT must be odd.
-            self._put_word(_ERXRDPT, following - 1 if following else _RX_END)
-            self._held = 0
+            free = following - 1
+            if free < 0:
+                free = _RX_END
+            self._put_word(_ERXRDPT, free)
+            held = 0
+        s[_HELD] = held
         self._operate(_BFS | _ECON2, _PKTDEC)
         if not good:
-            self.rx_errors += 1
+            s[_RX_ERRORS] += 1
             return -_EIO
-        if length > self._rx_room:
-            self.rx_too_long += 1
+        if length > s[_RX_ROOM]:
+            s[_RX_TOO_LONG] += 1
             return -_EMSGSIZE
-        self.rx_frames += 1
+        s[_RX_FRAMES] += 1
         return length
 
     def _look_after(self):
@@ -397,55 +466,68 @@ class ENC28J60(SPIChip):
         if flags & _RXERIF:
             # The ring or the counter was full; neither is now, so a flag that comes back at once
             # is a receiver that stopped.
-            self.rx_overruns += 1
+            self._state[_RX_OVERRUNS] += 1
             self._operate(_BFC | _EIR, _RXERIF)
             if self._get(_EIR) & _RXERIF:
                 return self._mend_receiver()
         return 0
 
-    def transmit(self, buf, length):
+    @micropython.viper
+    def transmit(self, buf, length: int) -> int:
         """Sends `buf[:length]`; see docs/architecture.md."""
-        if length < 14 or length > self.mtu + 14 or length > len(buf):
+        if length < 14 or length > _MAX or length > int(len(buf)):
             return -_EMSGSIZE
         if buf is not self._tx_buf:
             self._adopt_tx(buf)
-        if self._down:
-            error = self._mend()
-            return -_EAGAIN if error == -_EIO else error
-        tries = _TRIES
-        while self._sending:
-            self._check_sent()
-            tries -= 1
-            if not tries:
-                self._stuck += 1
-                if self._stuck < _STALLED:
-                    return -_EAGAIN
-                # Neither sent nor failed.
-                self.tx_stalls += 1
-                if not self._alive():
-                    return self._mend()
-                self._reset_transmitter()
-                self._sending = False
-        self._stuck = 0
-        self._retries = _RETRIES
+        s = ptr32(self._state)
+        if s[_DOWN] | s[_SENDING]:
+            error = int(self._wait_on())
+            if error:
+                return error
+        cs = self._cs
+        end = _TX_START + length
         self._put_word(_EWRPT, _TX_START)
-        self._cs(0)
+        cs(0)
         # 7.1: a control byte of 0 goes first, which means "as in MACON3". What is written past the
         # end of the frame stays in the transmit area, and is not sent.
         self._write(self._tx_command)
-        self._write(self._tx_views[length + 31 >> 5])
-        self._cs(1)
-        self._tx_end = _TX_START + length
-        self._put_word(_ETXND, self._tx_end)
+        self._write(self._tx_views[(length + 31) >> 5])
+        cs(1)
+        self._put_word(_ETXND, end)
+        s[_TX_END] = end
+        s[_RETRIES] = _RETRY
         self._request()
-        self.tx_frames += 1
+        s[_TX_FRAMES] += 1
+        return 0
+
+    def _wait_on(self):
+        # The chip is lost, or the last frame may be on the line: 0 if one can be sent now.
+        state = self._state
+        if state[_DOWN]:
+            error = self._mend()
+            return -_EAGAIN if error == -_EIO else error
+        for _ in range(_TRIES):
+            self._check_sent()
+            if not state[_SENDING]:
+                state[_STUCK] = 0
+                return 0
+        state[_STUCK] += 1
+        if state[_STUCK] < _STALLED:
+            return -_EAGAIN
+        # Neither sent nor failed.
+        state[_TX_STALLS] += 1
+        state[_STUCK] = 0
+        if not self._alive():
+            return self._mend()
+        self._reset_transmitter()
+        state[_SENDING] = 0
         return 0
 
     def _request(self):
         # Module 12: the transmitter may be stuck after an error, so it is always reset.
         self._reset_transmitter()
         self._operate(_BFS | _ECON1, _TXRTS)
-        self._sending = True
+        self._state[_SENDING] = 1
 
     def _reset_transmitter(self):
         self._operate(_BFS | _ECON1, _TXRST)
@@ -454,24 +536,25 @@ class ENC28J60(SPIChip):
 
     def _check_sent(self):
         # Looks whether the last frame has left, and sends it again after a late collision.
+        state = self._state
         flags = self._get(_EIR)
         if flags & _TXERIF:
-            self._put_word(_ERDPT, self._tx_end + 1)
+            self._put_word(_ERDPT, state[_TX_END] + 1)
             self._cs(0)
             self._exchange(self._vector_command, self._vector)
             self._cs(1)
             # Bit 29 of the status vector (table 7-1).
             if self._vector[4] & 0x20:
-                self.tx_late_collisions += 1
-                if self._retries:
-                    self._retries -= 1
+                state[_TX_LATE_COLLISIONS] += 1
+                if state[_RETRIES]:
+                    state[_RETRIES] -= 1
                     self._request()
                     return
-            self.tx_errors += 1
-            self._sending = False
+            state[_TX_ERRORS] += 1
+            state[_SENDING] = 0
             self._operate(_BFC | _EIR, _TXIF | _TXERIF)  # lets the interrupt pin go
         elif flags & _TXIF:
-            self._sending = False
+            state[_SENDING] = 0
 
     # ---- what a program may ask ----
 
@@ -480,13 +563,9 @@ class ENC28J60(SPIChip):
         self._phy_read(_PHIR)
         self._link = bool(self._phy_read(_PHSTAT2) & _LSTAT)
 
-    def pending(self):
-        """True if a frame may be waiting; costs no transfer."""
-        return self._count > 0 or self.interrupt is None or not self.interrupt()
-
     def link(self):
         """True while there is a link. One transaction, some twenty after a change."""
-        if self._down:
+        if self._state[_DOWN]:
             return False
         if self._get(_EIR) & _LINKIF:
             self._read_link()
@@ -497,23 +576,8 @@ class ENC28J60(SPIChip):
         """10 Mbit/s."""
         return 10
 
-    def stats(self):
-        """The counters by name."""
-        return {
-            "rx_frames": self.rx_frames,
-            "rx_errors": self.rx_errors,
-            "rx_too_long": self.rx_too_long,
-            "rx_overruns": self.rx_overruns,
-            "tx_frames": self.tx_frames,
-            "tx_errors": self.tx_errors,
-            "tx_late_collisions": self.tx_late_collisions,
-            "tx_stalls": self.tx_stalls,
-            "restarts": self.restarts,
-        }
-
     def close(self):
         """Stops the chip; nothing is received from here on."""
         self._operate(_SRC, _SRC)
         sleep_ms(2)
-        self._bank = 0
         self._forget()

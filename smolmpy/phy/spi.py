@@ -6,6 +6,8 @@ up to one frame. They cost 20 bytes each on a 32-bit board, 980 in all, and a tr
 up by 15 bytes on average.
 """
 
+from array import array
+
 from micropython import const
 
 try:
@@ -27,6 +29,10 @@ except ImportError:
 
 _FRAME = const(1514)
 
+# The first words of a driver's state, an array('I'); the others are the driver's own.
+_WAITING = const(0)  # more than 0 while frames are known to wait
+_RX_ROOM = const(1)  # bytes that the receive buffer takes
+
 
 class SPIChip:
     """`spi` has machine.SPI's methods; `cs`, `reset`, `interrupt` are machine.Pin's, or None.
@@ -37,20 +43,19 @@ class SPIChip:
 
     mtu = 1500
 
-    def __init__(self, spi, cs, reset, interrupt, mac):
+    def __init__(self, spi, cs, reset, interrupt, mac, words):
         if mac is not None and (len(mac) != 6 or mac[0] & 1 or not any(mac)):
             raise ValueError("mac")
         self.mac = None if mac is None else bytes(mac)
         self.interrupt = interrupt
+        self._state = array("I", bytes(4 * words))
         self._spi = spi
         self._write = spi.write
         self._read = spi.readinto
         self._exchange = spi.write_readinto
         self._cs = cs
-        self._idle = 0
         self._rx_buf = self._tx_buf = None
         self._rx_views = self._tx_views = ()
-        self._rx_room = 0
         cs(1)
         if reset is not None:
             reset(0)
@@ -71,12 +76,20 @@ class SPIChip:
     def _adopt_rx(self, buf):
         self._rx_views = self._prepare(buf)
         self._rx_buf = buf
-        self._rx_room = min(len(buf), _FRAME)
+        self._state[_RX_ROOM] = min(len(buf), _FRAME)
 
     def _adopt_tx(self, buf):
         self._tx_views = self._prepare(buf)
         self._tx_buf = buf
 
+    def pending(self):
+        """True if a frame may be waiting; costs no transfer."""
+        return self._state[_WAITING] > 0 or self.interrupt is None or not self.interrupt()
+
     def irq(self, handler):
         """Calls `handler(pin)` when the chip begins to have something to tell; None: no more."""
         self.interrupt.irq(handler, self.interrupt.IRQ_FALLING)
+
+    def stats(self):
+        """The counters by name."""
+        return {name: self._state[word] for name, word in self._COUNTERS}

@@ -26,7 +26,15 @@ _MF = const(0x40)
 _MMBLK = const(0x20)
 _IPV6BLK = const(0x10)
 
+# Words of the W5500's state.
+_WAITING = const(0)
+_RX_ROOM = const(1)
+_READ_AT = const(3)
+_WRITE_AT = const(4)
+
 _RING = const(0x1FFF)
+_RX_HIGH = const(0x60)
+_TX_HIGH = const(0x40)
 _MIN = const(60)
 _TAGGED = const(1518)
 
@@ -42,10 +50,8 @@ class W5100S(W5500):
     _VERSION_AT = _VERR
     _SIZE = 8192
     _PHY_AT = _PHYSR
-    _ADDRESS = 1
-    _MASK = 0x1F
-    _RX_HIGH = 0x60
-    _TX_HIGH = 0x40
+    # A frame that begins after these positions, with its length or rounded up, may reach the end.
+    _GEOMETRY = (1, _RING, _RING - _TAGGED - 34, _RING - 1514 - 32, _RX_HIGH, _TX_HIGH)
 
     def __init__(self, *args, **kwargs):
         self._rx_steps = self._tx_steps = ()
@@ -92,35 +98,35 @@ class W5100S(W5500):
     def _adopt_rx(self, buf):
         super()._adopt_rx(buf)
         self._rx_steps = ()
-        self._rx_steps = self._steps(buf, self._rx_room)
+        self._rx_steps = self._steps(buf, self._state[_RX_ROOM])
 
     def _adopt_tx(self, buf):
         super()._adopt_tx(buf)
         self._tx_steps = ()
         self._tx_steps = self._steps(buf, min(len(buf), 1514))
 
-    def _take(self):
-        offset = self._read_at & _RING
-        if offset + _TAGGED + 34 <= _RING:
-            return W5500._take(self)
+    def _take_round(self):
+        # Reads a frame that may reach the end of the ring: its length, or -1 if it cannot be.
+        state = self._state
+        offset = state[_READ_AT] & _RING
         head = self._rx_head
         for _ in range(2):
-            self._open_ring(self._rx_open, offset, self._RX_HIGH)
+            self._open_ring(self._rx_open, offset, _RX_HIGH)
             self._rx_piece(head, 3, 1)
             if offset == _RING:
                 self._cs(1)
-                self._open_ring(self._rx_open, 0, self._RX_HIGH)
+                self._open_ring(self._rx_open, 0, _RX_HIGH)
             self._rx_piece(head, 4, 1)
             length = (head[3] << 8 | head[4]) - 2
-            if _MIN <= length <= _TAGGED and length + 2 <= self._waiting:
-                if length <= self._rx_room:
-                    self._take_round((offset + 2) & _RING, length)
+            if _MIN <= length <= _TAGGED and length + 2 <= state[_WAITING]:
+                if length <= state[_RX_ROOM]:
+                    self._take_rest((offset + 2) & _RING, length)
                 self._cs(1)
                 return length
             self._cs(1)
         return -1
 
-    def _take_round(self, offset, length):
+    def _take_rest(self, offset, length):
         # The rest of a frame, from `offset` of the ring, where the chip's address stands already.
         buf = self._rx_buf
         room = _RING + 1 - offset  # before the end of the ring
@@ -133,7 +139,7 @@ class W5100S(W5500):
         if length == room:
             return
         self._cs(1)
-        self._open_ring(self._rx_open, 0, self._RX_HIGH)
+        self._open_ring(self._rx_open, 0, _RX_HIGH)
         at = (room + 31) & ~31
         if at > length:
             at = length
@@ -142,13 +148,11 @@ class W5100S(W5500):
             self._read(self._rx_steps[at >> 5])
             at += 32
 
-    def _put_frame(self, length):
-        offset = self._write_at & _RING
-        if offset + 1514 + 32 <= _RING:
-            W5500._put_frame(self, length)
-            return
+    def _put_round(self, length):
+        # Writes a frame that may reach the end of the ring.
+        offset = self._state[_WRITE_AT] & _RING
         buf = self._tx_buf
-        self._open_ring(self._tx_open, offset, self._TX_HIGH)
+        self._open_ring(self._tx_open, offset, _TX_HIGH)
         room = _RING + 1 - offset
         if length < room:
             room = length
@@ -158,7 +162,7 @@ class W5100S(W5500):
         self._tx_piece(buf, at, room - at)
         if length > room:
             self._cs(1)
-            self._open_ring(self._tx_open, 0, self._TX_HIGH)
+            self._open_ring(self._tx_open, 0, _TX_HIGH)
             at = (room + 31) & ~31
             if at > length:
                 at = length

@@ -16,6 +16,7 @@ itself, a chip that was reset or went away is noticed, counted and mended: `rece
 returns -EIO then, or -ENODEV for as long as no chip answers.
 """
 
+import micropython
 from micropython import const
 
 from .spi import SPIChip, sleep_ms
@@ -77,11 +78,40 @@ _STALLED = const(16)
 # How often `receive` believes an idle interrupt pin before it asks the chip.
 _BELIEVE = const(15)
 # Received bytes that are given back to the chip at once.
-_HELD = const(4096)
+_KEPT = const(4096)
 
 _MIN = const(60)
 _MAX = const(1514)
 _TAGGED = const(1518)
+
+# The state: an array('I'), whose first two words are SPIChip's.
+_WAITING = const(0)  # received bytes in the chip that are known and not yet read
+_RX_ROOM = const(1)
+_HELD = const(2)  # read, and not yet given back
+_READ_AT = const(3)
+_WRITE_AT = const(4)
+_SENDING = const(5)
+_STUCK = const(6)  # transmits in a row that gave up waiting
+_FAULTS = const(7)  # repairs since the last frame
+_IDLE = const(8)
+_DOWN = const(9)
+_RX_FRAMES = const(10)
+_RX_ERRORS = const(11)
+_RX_TOO_LONG = const(12)
+_TX_FRAMES = const(13)
+_TX_STALLS = const(14)
+_RESTARTS = const(15)
+# What differs between chips: where an SPI frame has the address; what of a position in a ring is
+# address, the last position at which a frame can not reach the end of the ring, and what the
+# address' high byte has besides in each ring.
+_ADDRESS = const(16)
+_MASK = const(17)
+_LAST_RX = const(18)
+_LAST_TX = const(19)
+_RX_HIGH = const(20)
+_TX_HIGH = const(21)
+_POLLED = const(22)  # there is no interrupt pin
+_WORDS = const(23)
 
 _EIO = const(5)
 _EAGAIN = const(11)
@@ -101,16 +131,24 @@ class W5500(SPIChip):
     _VERSION_AT = _VERSIONR
     _SIZE = 16384
     _PHY_AT = _PHYCFGR
-    # Where the address is in an SPI frame, and what its high byte keeps and gets in each buffer.
-    _ADDRESS = 0
-    _MASK = 0xFF
-    _RX_HIGH = 0
-    _TX_HIGH = 0
+    # The state's words from _ADDRESS on: rings that wrap by themselves.
+    _GEOMETRY = (0, 0xFFFF, 0xFFFF, 0xFFFF, 0, 0)
+    _COUNTERS = (
+        ("rx_frames", _RX_FRAMES),
+        ("rx_errors", _RX_ERRORS),
+        ("rx_too_long", _RX_TOO_LONG),
+        ("tx_frames", _TX_FRAMES),
+        ("tx_stalls", _TX_STALLS),
+        ("restarts", _RESTARTS),
+    )
 
     def __init__(
         self, spi, cs, reset=None, interrupt=None, *, mac=None, multicast=False, promiscuous=False
     ):
-        super().__init__(spi, cs, reset, interrupt, mac)
+        super().__init__(spi, cs, reset, interrupt, mac, _WORDS)
+        for i, word in enumerate(self._GEOMETRY):
+            self._state[_ADDRESS + i] = word
+        self._state[_POLLED] = interrupt is None
         self._open_filter = promiscuous or mac is None
         self._multicast = multicast
         self._mode = self._sn_mr()
@@ -131,9 +169,6 @@ class W5500(SPIChip):
         self._tx_command = self._command(_TX, 0, 0, True)
         self._one = bytearray(4)
         self._one_answer = bytearray(4)
-        self.rx_frames = self.rx_errors = self.rx_too_long = 0
-        self.tx_frames = self.tx_stalls = self.restarts = 0
-        self._down = False
         self._forget()
         # Some chips answer 0 for a while after power-on.
         for _ in range(20):
@@ -156,7 +191,7 @@ class W5500(SPIChip):
             )
         if self._start():
             raise OSError(_EIO, "%s does not keep what it is told; check SPI clock" % self._NAME)
-        self.restarts = 0
+        self._state[_RESTARTS] = 0
 
     # ---- addressing; W5100S differs ----
 
@@ -213,18 +248,14 @@ class W5500(SPIChip):
     # ---- start and repair ----
 
     def _forget(self):
-        self._waiting = 0  # received bytes in the chip that are known and not yet read
-        self._held = 0  # read, and not yet given back
-        self._read_at = 0
-        self._write_at = 0
-        self._sending = False
-        self._stuck = 0
+        for word in (_WAITING, _HELD, _READ_AT, _WRITE_AT, _SENDING, _STUCK):
+            self._state[word] = 0
 
     def _start(self):
         # Reset and set up: 0, or a negative errno. Allocates nothing.
-        self._down = True
-        self._faults = 0
-        self.restarts += 1
+        self._state[_DOWN] = 1
+        self._state[_FAULTS] = 0
+        self._state[_RESTARTS] += 1
         if self._get(_COMMON, self._VERSION_AT) != self._VERSION:
             return -_ENODEV
         self._put(_COMMON, _MR, 0x80)
@@ -250,13 +281,13 @@ class W5500(SPIChip):
         self._put(_SOCKET, _SN_CR, _OPEN)
         if not self._await(_SOCKET, _SN_SR, _SOCK_MACRAW):
             return -_EIO
-        self._down = False
+        self._state[_DOWN] = 0
         regs = self._regs
         self._cs(0)
         self._exchange(self._ask, regs)
         self._cs(1)
-        self._read_at = regs[_AT_RX_RD] << 8 | regs[_AT_RX_RD + 1]
-        self._write_at = regs[_AT_TX_WR] << 8 | regs[_AT_TX_WR + 1]
+        self._state[_READ_AT] = regs[_AT_RX_RD] << 8 | regs[_AT_RX_RD + 1]
+        self._state[_WRITE_AT] = regs[_AT_TX_WR] << 8 | regs[_AT_TX_WR + 1]
         return 0
 
     def _mend(self):
@@ -266,187 +297,202 @@ class W5500(SPIChip):
     def _reopen(self):
         # The socket is out of step. If opening it again is in vain, or the chip has forgotten its
         # settings, restart the chip.
-        self._faults += 1
-        if self._faults > 2 or self._get(_SOCKET, _SN_MR) != self._mode or self._open():
+        self._state[_FAULTS] += 1
+        if self._state[_FAULTS] > 2 or self._get(_SOCKET, _SN_MR) != self._mode or self._open():
             return self._mend()
         return -_EIO
 
     # ---- the way of a frame ----
 
-    def _refresh(self):
+    @micropython.viper
+    def _refresh(self) -> int:
         # Reads all there is to know: 0, or a negative errno after a repair.
+        s = ptr32(self._state)
         regs = self._regs
+        r = ptr8(regs)
         last = -1
         tries = 8
         while True:
             self._cs(0)
             self._exchange(self._ask, regs)
             self._cs(1)
-            if regs[_AT_SR] != _SOCK_MACRAW or regs[_AT_MR] != self._mode:
-                return self._mend()
-            size = regs[_AT_RSR] << 8 | regs[_AT_RSR + 1]
+            if r[_AT_SR] != _SOCK_MACRAW or r[_AT_MR] != int(self._mode):
+                return int(self._mend())
+            size = r[_AT_RSR] << 8 | r[_AT_RSR + 1]
             # A frame may arrive between the two bytes of Sn_RX_RSR. It is right if it is the
             # difference of the pointers behind it, or reads the same again.
-            if size == last or size == (
-                (
-                    (regs[_AT_RX_WR] - regs[_AT_RX_RD] << 8)
-                    + regs[_AT_RX_WR + 1]
-                    - regs[_AT_RX_RD + 1]
-                )
-                & 0xFFFF
-            ):
+            end = r[_AT_RX_WR] << 8 | r[_AT_RX_WR + 1]
+            start = r[_AT_RX_RD] << 8 | r[_AT_RX_RD + 1]
+            if size == last or size == (end - start) & 0xFFFF:
                 break
             last = size
             tries -= 1
             if not tries:
-                return self._mend()
-        if size > self._SIZE or size < self._held:
-            return self._reopen()
-        self._waiting = size - self._held
-        if regs[_AT_IR] & _SENDOK:
-            self._sending = False
+                return int(self._mend())
+        if size > int(self._SIZE) or size < s[_HELD]:
+            return int(self._reopen())
+        s[_WAITING] = size - s[_HELD]
+        if r[_AT_IR] & _SENDOK:
+            s[_SENDING] = 0
         return 0
 
-    def receive(self, buf):
+    @micropython.viper
+    def _look(self) -> int:
+        # Nothing is known to wait: asks the pin, and the chip. 0, or a negative errno.
+        s = ptr32(self._state)
+        if s[_DOWN]:
+            return int(self._mend())
+        if not s[_POLLED]:
+            if self.interrupt():
+                s[_IDLE] = (s[_IDLE] + 1) & 0xFFFF
+                if s[_IDLE] & _BELIEVE:
+                    return 0
+            else:
+                # First forget, then look: what arrives in between is not missed.
+                self._cs(0)
+                self._write(self._clear)
+                self._cs(1)
+        return int(self._refresh())
+
+    @micropython.viper
+    def receive(self, buf) -> int:
         """Copies a frame to `buf`; see docs/architecture.md."""
         if buf is not self._rx_buf:
             self._adopt_rx(buf)
-        if not self._waiting:
-            if self._down:
-                return self._mend()
-            if self.interrupt is not None:
-                if self.interrupt():
-                    self._idle += 1
-                    if self._idle & _BELIEVE:
-                        return 0
-                else:
-                    # First forget, then look: what arrives in between is not missed.
-                    self._cs(0)
-                    self._write(self._clear)
-                    self._cs(1)
-            error = self._refresh()
-            if error or not self._waiting:
+        s = ptr32(self._state)
+        if not s[_WAITING]:
+            error = int(self._look())
+            if not s[_WAITING]:
                 return error
-        length = self._take()
+        cs = self._cs
+        at = s[_READ_AT]
+        place = at & s[_MASK]
+        length = -1
+        if place > s[_LAST_RX]:
+            length = int(self._take_round())
+        else:
+            command = self._rx_command
+            c = ptr8(command)
+            i = s[_ADDRESS]
+            c[i] = place >> 8 | s[_RX_HIGH]
+            c[i + 1] = place & 0xFF
+            head = self._rx_head
+            h = ptr8(head)
+            # A second look tells noise on the wires from a chip that is out of step.
+            tries = 2
+            while tries:
+                tries -= 1
+                cs(0)
+                self._exchange(command, head)
+                n = (h[3] << 8 | h[4]) - 2
+                if n >= _MIN and n <= _TAGGED and n + 2 <= s[_WAITING]:
+                    if n <= s[_RX_ROOM]:
+                        self._read(self._rx_views[(n + 31) >> 5])
+                    length = n
+                    tries = 0
+                cs(1)
         if length < 0:
-            self.rx_errors += 1
-            return self._reopen()
-        total = length + 2
-        self._read_at = (self._read_at + total) & 0xFFFF
-        self._waiting -= total
-        self._held += total
-        if not self._waiting or self._held >= _HELD:
-            self._give_back()
-        if length > self._rx_room:
-            self.rx_too_long += 1
+            s[_RX_ERRORS] += 1
+            return int(self._reopen())
+        at = (at + length + 2) & 0xFFFF
+        held = s[_HELD] + length + 2
+        s[_READ_AT] = at
+        s[_WAITING] -= length + 2
+        if not s[_WAITING] or held >= _KEPT:
+            given = self._rx_rd
+            g = ptr8(given)
+            g[3] = at >> 8
+            g[4] = at & 0xFF
+            cs(0)
+            self._write(given)
+            cs(1)
+            cs(0)
+            self._write(self._recv)
+            cs(1)
+            held = 0
+        s[_HELD] = held
+        if length > s[_RX_ROOM]:
+            s[_RX_TOO_LONG] += 1
             return -_EMSGSIZE
-        self.rx_frames += 1
-        self._faults = 0
+        s[_RX_FRAMES] += 1
+        s[_FAULTS] = 0
         return length
 
-    def _take(self):
-        # Reads the frame at _read_at: its length, which may be more than the buffer takes and then
-        # nothing was read, or -1 if it cannot be. A second look tells noise on the wires from a
-        # chip that is out of step.
-        command = self._rx_command
-        at = self._read_at
-        i = self._ADDRESS
-        command[i] = at >> 8 & self._MASK | self._RX_HIGH
-        command[i + 1] = at & 0xFF
-        head = self._rx_head
-        for _ in range(2):
-            self._cs(0)
-            self._exchange(command, head)
-            length = (head[3] << 8 | head[4]) - 2
-            if _MIN <= length <= _TAGGED and length + 2 <= self._waiting:
-                if length <= self._rx_room:
-                    self._read(self._rx_views[length + 31 >> 5])
-                self._cs(1)
-                return length
-            self._cs(1)
-        return -1
-
-    def _give_back(self):
-        command = self._rx_rd
-        at = self._read_at
-        command[3] = at >> 8
-        command[4] = at & 0xFF
-        self._cs(0)
-        self._write(command)
-        self._cs(1)
-        self._cs(0)
-        self._write(self._recv)
-        self._cs(1)
-        self._held = 0
-
-    def transmit(self, buf, length):
+    @micropython.viper
+    def transmit(self, buf, length: int) -> int:
         """Sends `buf[:length]`; see docs/architecture.md."""
-        if length < 14 or length > _MAX or length > len(buf):
+        if length < 14 or length > _MAX or length > int(len(buf)):
             return -_EMSGSIZE
         if buf is not self._tx_buf:
             self._adopt_tx(buf)
-        if self._down:
-            error = self._mend()
-            return -_EAGAIN if error == -_EIO else error
-        if self._stuck:
-            # The last call gave up waiting: do not write the frame again until there is hope.
-            error = self._refresh()
+        s = ptr32(self._state)
+        if s[_DOWN] | s[_STUCK]:
+            # Do not write the frame again until there is hope.
+            error = int(self._wait_on())
             if error:
                 return error
-            if self._sending:
-                return self._wait_more()
-        self._put_frame(length)
+        cs = self._cs
+        at = s[_WRITE_AT]
+        place = at & s[_MASK]
+        if place > s[_LAST_TX]:
+            self._put_round(length)
+        else:
+            # What is written past the end of the frame is not sent, and overwritten by the next.
+            command = self._tx_command
+            c = ptr8(command)
+            i = s[_ADDRESS]
+            c[i] = place >> 8 | s[_TX_HIGH]
+            c[i + 1] = place & 0xFF
+            cs(0)
+            self._write(command)
+            self._write(self._tx_views[(length + 31) >> 5])
+            cs(1)
         tries = _TRIES
-        while self._sending:
-            error = self._refresh()
+        while s[_SENDING]:
+            error = int(self._refresh())
             if error:
                 return error
             tries -= 1
             if not tries:
-                return self._wait_more()
-        self._stuck = 0
-        at = (self._write_at + length) & 0xFFFF
-        self._write_at = at
-        command = self._tx_wr
-        command[3] = at >> 8
-        command[4] = at & 0xFF
-        self._cs(0)
-        self._write(command)
-        self._cs(1)
-        self._cs(0)
+                return int(self._wait_more())
+        s[_STUCK] = 0
+        at = (at + length) & 0xFFFF
+        s[_WRITE_AT] = at
+        taken = self._tx_wr
+        t = ptr8(taken)
+        t[3] = at >> 8
+        t[4] = at & 0xFF
+        cs(0)
+        self._write(taken)
+        cs(1)
+        cs(0)
         self._write(self._send)
-        self._cs(1)
-        self._sending = True
-        self.tx_frames += 1
+        cs(1)
+        s[_SENDING] = 1
+        s[_TX_FRAMES] += 1
         return 0
 
+    def _wait_on(self):
+        # The chip is lost, or the last call gave up waiting: 0 if a frame can be sent now.
+        if self._state[_DOWN]:
+            error = self._mend()
+            return -_EAGAIN if error == -_EIO else error
+        error = self._refresh()
+        if error or not self._state[_SENDING]:
+            return error
+        return self._wait_more()
+
     def _wait_more(self):
-        self._stuck += 1
-        if self._stuck < _STALLED:
+        self._state[_STUCK] += 1
+        if self._state[_STUCK] < _STALLED:
             return -_EAGAIN
-        self.tx_stalls += 1
+        self._state[_TX_STALLS] += 1
         if not self.link():
             # Without a link no frame ever leaves. A restart would only disturb the negotiation.
-            self._faults = 0
+            self._state[_FAULTS] = 0
         return self._reopen()
 
-    def _put_frame(self, length):
-        # What is written past the end of the frame is not sent, and overwritten by the next.
-        command = self._tx_command
-        at = self._write_at
-        i = self._ADDRESS
-        command[i] = at >> 8 & self._MASK | self._TX_HIGH
-        command[i + 1] = at & 0xFF
-        self._cs(0)
-        self._write(command)
-        self._write(self._tx_views[length + 31 >> 5])
-        self._cs(1)
-
     # ---- what a program may ask ----
-
-    def pending(self):
-        """True if a frame may be waiting; costs no transfer."""
-        return self._waiting > 0 or self.interrupt is None or not self.interrupt()
 
     def link(self):
         """True while there is a link. One transaction."""
@@ -461,17 +507,6 @@ class W5500(SPIChip):
     @property
     def full_duplex(self):
         return bool(self._get(_COMMON, self._PHY_AT) & 4)
-
-    def stats(self):
-        """The counters by name."""
-        return {
-            "rx_frames": self.rx_frames,
-            "rx_errors": self.rx_errors,
-            "rx_too_long": self.rx_too_long,
-            "tx_frames": self.tx_frames,
-            "tx_stalls": self.tx_stalls,
-            "restarts": self.restarts,
-        }
 
     def close(self):
         """Stops the chip; nothing is received from here on."""

@@ -48,6 +48,10 @@ class Kit:
         m = self.model
         self.driver = driver_class(m, m.cs, m.rst, m.intn if interrupt else None, **options)
 
+    def count(self, name):
+        """One of the driver's counters."""
+        return self.driver.stats()[name]
+
     def receive(self):
         """The next frame as bytes, or what `receive` returned: 0 or a negative errno."""
         n = self.driver.receive(self.rx)

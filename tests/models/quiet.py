@@ -60,7 +60,7 @@ class QuietWIZnet(Quiet):
                 self.received(0)
         elif buf is getattr(driver, "_rx_open", None):
             # The first read of a frame is its length, which the end of the ring may part.
-            if (buf[1] << 8 | buf[2]) & 0x1FFF == driver._read_at & 0x1FFF:
+            if (buf[1] << 8 | buf[2]) & 0x1FFF == driver._state[3] & 0x1FFF:
                 self.turn = 0
             elif self.turn != 1:
                 self.turn = 2
@@ -76,7 +76,7 @@ class QuietWIZnet(Quiet):
     def exchange(self, out, into):
         driver = self.driver
         if into is driver._regs:
-            at = driver._read_at
+            at = driver._state[3]
             self.received(at)
             regs = self.regs
             for i in range(47):
@@ -86,11 +86,11 @@ class QuietWIZnet(Quiet):
             into[3] = n >> 8
             into[4] = n & 0xFF
         else:
-            register = out[1 + driver._ADDRESS]
+            register = out[1 + driver._GEOMETRY[0]]
             if register == 3:
                 into[3] = self.answer
-            elif out is driver._one:
-                into[3] = driver._VERSION
+            elif register == 0:
+                into[3] = driver._mode
 
 
 # EIR: TXIF; ECON1: RXEN; EPKTCNT: a frame.
@@ -105,7 +105,7 @@ class QuietENC28J60(Quiet):
         driver = self.driver
         if out is driver._rx_command:
             n = self.length + 4
-            after = driver._next + 6 + n + (n & 1)
+            after = driver._state[4] + 6 + n + (n & 1)
             if after >= 0x1A00:
                 after -= 0x1A00
             if self.spoil:
