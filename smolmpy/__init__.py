@@ -28,7 +28,10 @@ _MODULES = {
     "TCPSocket": (
         "iface.interface",
         "sockets.base",
-        "sockets.tcp_gaps",
+        "sockets.ranges",
+        "sockets.tcp_options",
+        "sockets.tcp_congestion",
+        "sockets.tcp_recovery",
         "sockets.tcp_input",
         "sockets.tcp_output",
         "sockets.tcp",

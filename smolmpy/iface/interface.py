@@ -19,6 +19,7 @@ _ANNOUNCE = const(20)
 _ADDRESSES = const(24)
 _ROUTES = const(25)
 _DUES = const(29)
+_CLOCK = const(110)
 _FRAME_SIZE = const(127)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
@@ -102,7 +103,11 @@ class Interface:
         while more waits.
         """
         st = ptr32(self._st)
-        st[_NOW] = now & 0x3FFFFFFF
+        M = 0xFFFF
+        M |= M << 16
+        now &= 0x3FFFFFFF
+        st[_CLOCK] = (st[_CLOCK] + ((now - st[_NOW]) & 0x3FFFFFFF)) & M
+        st[_NOW] = now
         st[_FLAGS] &= ~_MORE
         before = st[_C_RX_FRAMES] + st[_C_TX_FRAMES]
         try:

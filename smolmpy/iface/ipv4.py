@@ -21,6 +21,7 @@ _GROUP = const(11)
 _IP_ID = const(16)
 _FLAGS = const(19)
 _RAW = const(23)
+_TOS = const(115)
 _OPTIONS = const(125)
 _ADDRESSES = const(24)
 _ADDRESS_TABLE = const(128)
@@ -83,34 +84,21 @@ def ingress(iface, state, frame, l4, n: int):
         return
     if header > 20 and not int(_check_options(state, frame, header)):
         return
-    src = (f[26] << 24) | (f[27] << 16) | (f[28] << 8) | f[29]
-    dst = (f[30] << 24) | (f[31] << 16) | (f[32] << 8) | f[33]
-    loopback = st[_FLAGS] & _LOOPBACK
-    if f[26] >= 224 or f[26] == 0 or (not loopback and (f[26] == 127 or src == dst)):
-        st[_C_IP_SOURCE] += 1
-        return
-    # One walk over our addresses: is it for us, and may it have come from there?
     M = 0xFFFF
     M |= M << 16
-    ours = 0
-    if dst == M or (f[30] >> 4 == 14 and st[_GROUP]):
-        ours = 2  # limited broadcast, or a group that the Ethernet filter let pass
-    at = _ADDRESS_TABLE
-    end = at + st[_ADDRESSES] * _ADDRESS_WORDS
-    while at < end:
-        addr = st[at]
-        mask = st[at + 1]
-        if addr == dst:
-            ours = 1
-        elif dst | mask == M and not (addr ^ dst) & mask and mask | 1 != M:
-            ours = 2  # directed broadcast; a /31 and a /32 have none (RFC 3021)
-        if src == addr and not loopback:
+    src = (f[26] << 24) | (f[27] << 16) | (f[28] << 8) | f[29]
+    dst = (f[30] << 24) | (f[31] << 16) | (f[32] << 8) | f[33]
+    st[_SRC] = src
+    st[_DST] = dst
+    # The usual case in line: to our first address, from a neighbor that may have sent it.
+    addr = st[_ADDRESS_TABLE]
+    mask = st[_ADDRESS_TABLE + 1]
+    ours = 1
+    if dst != addr or (src ^ addr) & mask or src == addr or not (src & ~mask) or src | mask == M:
+        ours = int(_judge(state, frame))
+        if ours < 0:
             st[_C_IP_SOURCE] += 1
             return
-        if src | mask == M and not (addr ^ src) & mask and mask | 1 != M:
-            st[_C_IP_SOURCE] += 1
-            return
-        at += _ADDRESS_WORDS
     if not ours or (ours == 1 and st[_GROUP]):
         st[_C_IP_NOT_FOR_US] += 1
         return
@@ -121,8 +109,7 @@ def ingress(iface, state, frame, l4, n: int):
         return
     protocol = f[23]
     length = total - header
-    st[_SRC] = src
-    st[_DST] = dst
+    st[_TOS] = f[15]
     st[_PSEUDO] = (
         ((f[26] << 8) | f[27])
         + ((f[28] << 8) | f[29])
@@ -150,6 +137,39 @@ def ingress(iface, state, frame, l4, n: int):
     elif not taken:
         st[_C_IP_PROTOCOL] += 1
         iface._unreachable(iface, state, frame, _PROTOCOL_UNREACHABLE)
+
+
+@micropython.viper
+def _judge(state, frame) -> int:
+    # Whether a packet from SRC to DST is for us: 1, 2 if to a broadcast or group address, 0 if
+    # not; -1 if nobody may have sent it (RFC 1122 section 3.2.1.3).
+    st = ptr32(state)
+    f = ptr8(frame)
+    src = st[_SRC]
+    dst = st[_DST]
+    M = 0xFFFF
+    M |= M << 16
+    loopback = st[_FLAGS] & _LOOPBACK
+    if f[26] >= 224 or f[26] == 0 or (not loopback and (f[26] == 127 or src == dst)):
+        return -1
+    ours = 0
+    if dst == M or (f[30] >> 4 == 14 and st[_GROUP]):
+        ours = 2  # limited broadcast, or a group that the Ethernet filter let pass
+    at = _ADDRESS_TABLE
+    end = at + st[_ADDRESSES] * _ADDRESS_WORDS
+    while at < end:
+        addr = st[at]
+        mask = st[at + 1]
+        if addr == dst:
+            ours = 1
+        elif dst | mask == M and not (addr ^ dst) & mask and mask | 1 != M:
+            ours = 2  # directed broadcast; a /31 and a /32 have none (RFC 3021)
+        if src == addr and not loopback:
+            return -1
+        if src | mask == M and not (addr ^ src) & mask and mask | 1 != M:
+            return -1
+        at += _ADDRESS_WORDS
+    return ours
 
 
 @micropython.viper

@@ -22,7 +22,11 @@
     27  NEIGHBORS, NEIGHBORS_LEN  where the neighbor cache begins, how many entries it has
     29  DUES, DIRTY     where the due and dirty tables begin
     31  SLOTS           how many sockets the tables hold
-    32  counters, in the order of counters.py; 88 words are set aside
+    32  counters, in the order of counters.py; 78 words are set aside
+    110 CLOCK           milliseconds since the first poll, modulo 2^32
+    111 TS_SEEN, TS_VALUE, TS_ECHO  the timestamps of the TCP segment in hand, if it has any
+    114 SACK_AT         where its SACK option lies, 0 for none
+    115 TOS             type of service of the packet in hand
     120 KEY             two words that nobody else knows (secret.py)
     122 NONCE           counts the random numbers drawn
     123 HASH            the result of secret.py
@@ -72,6 +76,12 @@ _DUES = const(29)
 _DIRTY = const(30)
 _SLOTS = const(31)
 _COUNTERS = const(32)
+_CLOCK = const(110)
+_TS_SEEN = const(111)
+_TS_VALUE = const(112)
+_TS_ECHO = const(113)
+_SACK_AT = const(114)
+_TOS = const(115)
 _KEY = const(120)
 _NONCE = const(122)
 _HASH = const(123)

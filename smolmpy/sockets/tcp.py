@@ -26,20 +26,32 @@ where that has one; times are milliseconds modulo 2^30, and 0 where a timer does
     35  ACK_DUE         when a delayed ACK goes out
     36  IDLE_DUE        when TIME-WAIT ends, or a keep-alive probe goes out
     37  PROGRESS        when the peer last acknowledged something, or had nothing to acknowledge
-    38  DUP_ACKS
+    38  DUP_ACKS        how many in a row
     39  FIN_SEQ         the peer's FIN, received but not reached, while FIN_AHEAD is set
     40  ERROR           errno that ended the connection, until it has been told
-    41  HOP_LIMIT
-    42  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS     options, milliseconds
-    46  GAPS, GAPS_LEN  how many pieces beyond RCV_NXT may be kept, and how many there are
-    48  HEARD           when the peer was last heard of
+    41  CWND, SSTHRESH  the congestion window and the slow start threshold, bytes
+    43  RECOVER         SND_MAX when the last loss was noticed
+    44  HIGH_RXT        up to where holes have been filled in this recovery
+    45  SHIFTS          window scale: ours << 8 | the peer's
+    46  TS_RECENT       the timestamp to echo
+    47  CHALLENGES      the second of the last challenge ACK << 8 | how many there were in it
+    48  HEARD           CLOCK when the peer was last heard of
     49  SND_SMALL       the end of the last segment that was less than full
-    50  the pieces: two words each, the first sequence number and the end
+    50  LAST_PIECE      the first sequence number of the last segment that came before its turn
+    51  RETRANSMITS, TIMEOUTS, DUPLICATES, OUT_OF_ORDER     counts
+    55  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN; 16 NewReno, 32 CUBIC
+    56  HOP_LIMIT
+    57  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
+    61  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
+    62  CUBIC           where CUBIC's words lie (tcp_congestion.py), 0 if it is not used
+    63  the list of what we have beyond RCV_NXT
 
 FLAGS: 1 ACK_NOW, an ACK is due at once; 2 NO_DELAY, Nagle's algorithm is off; 4 RESET, an RST is
 due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any address; 32 TIMING;
-64 FIN_AHEAD; 128 FIN_SEEN, the peer's stream has ended; 256 PROBE, a byte goes out in spite of the
-window; 512 AGAIN, the segment at SND_UNA goes out again.
+64 FIN_AHEAD; 128 FIN_SEEN, the peer's stream has ended; 256 PROBE, a byte goes out in spite of
+the window; 512 AGAIN, the segment at SND_UNA goes out again; 1024 RECOVERY, losses are being made
+good; agreed with the peer: 2048 SACK, 4096 TIMESTAMPS, 8192 ECN, 65536 SCALE; 16384 ECHO, the peer
+is to hear of congestion; 32768 CWR, it is to hear that we have slowed down.
 """
 
 from array import array
@@ -62,6 +74,7 @@ _NOW = const(4)
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
+_CLOCK = const(110)
 _HASH = const(123)
 
 _T_STATE = const(4)
@@ -93,15 +106,21 @@ _T_IDLE_DUE = const(36)
 _T_PROGRESS = const(37)
 _T_DUP_ACKS = const(38)
 _T_ERROR = const(40)
-_T_HOP_LIMIT = const(41)
-_T_ACK_DELAY = const(42)
-_T_KEEP_ALIVE = const(43)
-_T_TIMEOUT = const(44)
-_T_TIME_WAIT_MS = const(45)
-_T_GAPS = const(46)
-_T_GAPS_LEN = const(47)
+_T_CWND = const(41)
+_T_SSTHRESH = const(42)
+_T_SHIFTS = const(45)
 _T_HEARD = const(48)
-_T_GAP_TABLE = const(50)
+_T_RETRANSMITS = const(51)
+_T_OPTIONS = const(55)
+_T_HOP_LIMIT = const(56)
+_T_ACK_DELAY = const(57)
+_T_KEEP_ALIVE = const(58)
+_T_TIMEOUT = const(59)
+_T_TIME_WAIT_MS = const(60)
+_T_SACKED = const(61)
+_T_CUBIC = const(62)
+_T_GAPS = const(63)
+_T_GAPS_LEN = const(64)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -135,6 +154,15 @@ _NAMES = (
     "LAST_ACK",
     "TIME_WAIT",
 )
+
+_O_SACK = const(1)
+_O_TIMESTAMPS = const(2)
+_O_ECN = const(4)
+_O_RENO = const(16)
+_O_CUBIC = const(32)
+_CONGESTION = {"none": 0, "reno": _O_RENO, "cubic": _O_CUBIC}
+
+_PIECES = const(4)  # of what the peer has beyond what it acknowledges: as many as an ACK reports
 
 _TCP = const(6)
 _INITIAL_RTO = const(1000)  # RFC 6298 section 2
@@ -174,13 +202,29 @@ class TCPSocket(Socket):
             raise ValueError("gaps must be 0 to 16")
         self._rx = buffer(rx, "rx")
         self._tx = buffer(tx, "tx")
-        tcb = array("I", (0 for _ in range(_T_GAP_TABLE + 2 * gaps)))
-        tcb[_T_RX_SIZE] = len(self._rx)
-        tcb[_T_TX_SIZE] = len(self._tx)
-        tcb[_T_GAPS] = gaps
+        self._tcb = None
+        self._layout(gaps, _O_SACK | _O_RENO)
+        tcb = self._tcb
         tcb[_T_HOP_LIMIT] = 64
         tcb[_T_ACK_DELAY] = 10
         tcb[_T_TIME_WAIT_MS] = 10000
+
+    def _layout(self, gaps, options):
+        # The control block for these options, with what an earlier one says.
+        sacked = _T_GAPS + 2 + 2 * gaps
+        cubic = sacked + 2 + 2 * _PIECES
+        size = cubic + 4 if options & _O_CUBIC else cubic
+        tcb = array("I", (0 for _ in range(size)))
+        if self._tcb is not None:
+            for i in range(_T_GAPS):
+                tcb[i] = self._tcb[i]
+        tcb[_T_RX_SIZE] = len(self._rx)
+        tcb[_T_TX_SIZE] = len(self._tx)
+        tcb[_T_OPTIONS] = options
+        tcb[_T_GAPS] = gaps
+        tcb[_T_SACKED] = sacked
+        tcb[sacked] = _PIECES
+        tcb[_T_CUBIC] = cubic if options & _O_CUBIC else 0
         self._tcb = tcb
 
     def _attach(self, iface, slot):
@@ -207,20 +251,27 @@ class TCPSocket(Socket):
     def _start(self, state, remote, local, ports):
         # A fresh control block; sizes and options stay.
         tcb = self._tcb
-        for i in range(_T_SND_UNA, _T_RX_SIZE):
-            tcb[i] = 0
-        tcb[_T_TX_HEAD] = 0
-        tcb[_T_TX_LEN] = 0
-        for i in range(_T_SRTT, _T_HOP_LIMIT):
-            tcb[i] = 0
+        for first, last in (
+            (_T_SND_UNA, _T_RX_SIZE),
+            (_T_TX_HEAD, _T_TX_SIZE),
+            (_T_SRTT, _T_OPTIONS),
+        ):
+            for i in range(first, last):
+                tcb[i] = 0
         tcb[_T_GAPS_LEN] = 0
+        tcb[tcb[_T_SACKED] + 1] = 0
         tcb[_T_FLAGS] &= _F_NO_DELAY
         tcb[_T_REMOTE] = remote
         tcb[_T_LOCAL] = local
         tcb[_T_PORTS] = ports
+        shift = 0
+        while len(self._rx) >> shift > 65535:
+            shift += 1
+        tcb[_T_SHIFTS] = shift << 8
         tcb[_T_RTO] = _INITIAL_RTO
         tcb[_T_MSS] = _DEFAULT_MSS
-        tcb[_T_PROGRESS] = tcb[_T_HEARD] = self._st[_NOW]
+        tcb[_T_PROGRESS] = self._st[_NOW]
+        tcb[_T_HEARD] = self._st[_CLOCK]
         tcb[_T_STATE] = state
         self._name(_TCP, remote, local, ports)
 
@@ -250,8 +301,8 @@ class TCPSocket(Socket):
     def connect(self, addr, port, local_port=0):
         """Begins to connect: the SYN leaves at the next poll(). Returns 0.
 
-        Raises ValueError; OSError(ENETUNREACH) without a route; EADDRINUSE if the connection exists;
-        EISCONN or EALREADY unless the socket is CLOSED.
+        Raises ValueError; OSError(ENETUNREACH) without a route; EADDRINUSE if the connection
+        exists; EISCONN or EALREADY unless the socket is CLOSED.
         """
         self._need_closed()
         addr = parse(addr)
@@ -275,7 +326,6 @@ class TCPSocket(Socket):
         self._start(_SYN_SENT, to_word(addr), local, (port << 16) | local_port)
         tcb = self._tcb
         choose_iss(st, tcb)
-        tcb[_T_MSS] = min(_DEFAULT_MSS, self.iface.mtu - 40)
         self._wake()
         return 0
 
@@ -330,6 +380,24 @@ class TCPSocket(Socket):
     def local_port(self):
         """Our port."""
         return self._tcb[_T_PORTS] & 0xFFFF
+
+    def stats(self):
+        """A dict: retransmits, timeouts, dup_acks, out_of_order (counts); rtt, rto (ms); cwnd,
+        ssthresh, mss, snd_wnd, rcv_wnd (bytes)."""
+        t = self._tcb
+        return {
+            "retransmits": t[_T_RETRANSMITS],
+            "timeouts": t[_T_RETRANSMITS + 1],
+            "dup_acks": t[_T_RETRANSMITS + 2],
+            "out_of_order": t[_T_RETRANSMITS + 3],
+            "rtt": t[_T_SRTT] >> 3,
+            "rto": t[_T_RTO],
+            "cwnd": t[_T_CWND],
+            "ssthresh": t[_T_SSTHRESH],
+            "mss": t[_T_MSS],
+            "snd_wnd": t[_T_SND_WND],
+            "rcv_wnd": (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF,
+        }
 
     def may_send(self):
         """Whether the send half is open."""
@@ -419,6 +487,51 @@ class TCPSocket(Socket):
     @time_wait.setter
     def time_wait(self, value):
         self._option(_T_TIME_WAIT_MS, "time_wait", value, 0, 240000)
+
+    @property
+    def sack(self):
+        """Whether selective acknowledgments are offered (RFC 2018); set before connecting."""
+        return self._tcb[_T_OPTIONS] & _O_SACK != 0
+
+    @sack.setter
+    def sack(self, value):
+        self._choose(_O_SACK, _O_SACK if value else 0)
+
+    @property
+    def timestamps(self):
+        """Whether timestamps are offered (RFC 7323); set before connecting."""
+        return self._tcb[_T_OPTIONS] & _O_TIMESTAMPS != 0
+
+    @timestamps.setter
+    def timestamps(self, value):
+        self._choose(_O_TIMESTAMPS, _O_TIMESTAMPS if value else 0)
+
+    @property
+    def ecn(self):
+        """Whether congestion notification is offered (RFC 3168); set before connecting."""
+        return self._tcb[_T_OPTIONS] & _O_ECN != 0
+
+    @ecn.setter
+    def ecn(self, value):
+        self._choose(_O_ECN, _O_ECN if value else 0)
+
+    @property
+    def congestion(self):
+        """What bounds the data in flight besides the peer's window: "none", "reno" or "cubic"."""
+        options = self._tcb[_T_OPTIONS]
+        return "cubic" if options & _O_CUBIC else "reno" if options & _O_RENO else "none"
+
+    @congestion.setter
+    def congestion(self, value):
+        if value not in _CONGESTION:
+            raise ValueError("congestion must be none, reno or cubic")
+        self._choose(_O_RENO | _O_CUBIC, _CONGESTION[value])
+
+    def _choose(self, mask, bits):
+        tcb = self._tcb
+        if tcb[_T_STATE] > _LISTEN:
+            raise OSError(EISCONN, "to be chosen before connecting")
+        self._layout(tcb[_T_GAPS], (tcb[_T_OPTIONS] & ~mask) | bits)
 
     def _option(self, at, name, value, least, most):
         if not isinstance(value, int) or not least <= value <= most:

@@ -11,8 +11,11 @@ from ..iface.ipv4 import reply
 from ..iface.schedule import due_by, set_due, wake
 from ..iface.secret import keyed_hash
 from ..kernel import checksum, copy, copy_sum
-from .tcp_gaps import insert as gaps_insert
-from .tcp_gaps import reached as gaps_reached
+from .ranges import insert as range_insert
+from .ranges import reach
+from .tcp_congestion import begin, reduce
+from .tcp_options import read
+from .tcp_recovery import duplicate, progress, sacked
 
 _KERNEL_SUM = const(3)
 _NOW = const(4)
@@ -22,6 +25,12 @@ _PORTS = const(9)
 _PSEUDO = const(10)
 _GROUP = const(11)
 _QUOTED = const(21)
+_CLOCK = const(110)
+_TS_SEEN = const(111)
+_TS_VALUE = const(112)
+_TS_ECHO = const(113)
+_SACK_AT = const(114)
+_TOS = const(115)
 _DUES = const(29)
 _NEXT_STALE = const(126)
 _HASH = const(123)
@@ -72,12 +81,23 @@ _T_PROGRESS = const(37)
 _T_DUP_ACKS = const(38)
 _T_FIN_SEQ = const(39)
 _T_ERROR = const(40)
-_T_ACK_DELAY = const(42)
-_T_KEEP_ALIVE = const(43)
-_T_TIME_WAIT_MS = const(45)
-_T_GAPS_LEN = const(47)
+_T_CWND = const(41)
+_T_SSTHRESH = const(42)
+_T_RECOVER = const(43)
+_T_SHIFTS = const(45)
+_T_TS_RECENT = const(46)
+_T_CHALLENGES = const(47)
 _T_HEARD = const(48)
 _T_SND_SMALL = const(49)
+_T_LAST_PIECE = const(50)
+_T_OUT_OF_ORDER = const(54)
+_T_OPTIONS = const(55)
+_T_ACK_DELAY = const(57)
+_T_KEEP_ALIVE = const(58)
+_T_TIME_WAIT_MS = const(60)
+_T_SACKED = const(61)
+_T_GAPS = const(63)
+_T_GAPS_LEN = const(64)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -86,7 +106,16 @@ _F_ANY = const(16)
 _F_TIMING = const(32)
 _F_FIN_AHEAD = const(64)
 _F_FIN_SEEN = const(128)
-_F_AGAIN = const(512)
+_F_RECOVERY = const(1024)
+_F_SACK = const(2048)
+_F_TIMESTAMPS = const(4096)
+_F_ECN = const(8192)
+_F_ECHO = const(16384)
+_F_CWR = const(32768)
+_F_SCALE = const(65536)
+
+_O_ECN = const(4)
+_O_CONGESTION = const(48)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
@@ -112,9 +141,13 @@ _SYN = const(2)
 _RST = const(4)
 _PSH = const(8)
 _ACK = const(16)
+_ECE = const(64)
+_CWR = const(128)
 
 _TCP = const(6)
-_DUP_ACK_THRESHOLD = const(3)
+_CHALLENGES_A_SECOND = const(10)
+_DEFAULT_MSS = const(536)  # RFC 9293 section 3.7.1
+_TS_RECENT_LIFETIME = const(31640)  # 24 days in units of 2^16 ms (RFC 7323 section 5.5)
 _MIN_RTO = const(200)
 _SYN_LOST_RTO = const(3000)  # RFC 6298 section 5.7
 _MAX_RTO = const(60000)
@@ -149,6 +182,8 @@ def ingress(iface, state, frame, l4, n: int):
             and t[_T_STATE] == _ESTABLISHED
             and seq == t[_T_RCV_NXT]
             and not t[_T_GAPS_LEN]
+            and header == 20
+            and not t[_T_FLAGS] & (_F_TIMESTAMPS | _F_ECN)
             and size <= (t[_T_RCV_ADV] - seq) & 0x3FFFFFFF
         ):
             # What is expected goes straight to the receive ring, summed on the way. Nothing is
@@ -158,20 +193,38 @@ def ingress(iface, state, frame, l4, n: int):
                 at -= t[_T_RX_SIZE]
             if size <= t[_T_RX_SIZE] - at:
                 t[0] = at
-                t[1] = header
+                t[1] = 20
                 t[2] = size
-                s = st[_PSEUDO]
-                i = 0
-                while i < header:
-                    s += (p[i] << 8) | p[i + 1]
-                    i += 2
-                t[_KERNEL_SUM] = s
+                t[_KERNEL_SUM] = (
+                    st[_PSEUDO]
+                    + ((p[0] << 8) | p[1])
+                    + ((p[2] << 8) | p[3])
+                    + ((p[4] << 8) | p[5])
+                    + ((p[6] << 8) | p[7])
+                    + ((p[8] << 8) | p[9])
+                    + ((p[10] << 8) | p[11])
+                    + ((p[12] << 8) | p[13])
+                    + ((p[14] << 8) | p[15])
+                    + ((p[16] << 8) | p[17])
+                    + ((p[18] << 8) | p[19])
+                )
+                st[_SACK_AT] = 0
+                st[_TS_SEEN] = 0
                 if int(copy_sum(socket._rx, l4, tcb)) != 0xFFFF:
                     st[_C_TCP_CHECKSUM] += 1
                     return
                 if int(_acknowledge(iface, state, tcb, slot, l4, size)):
                     _accept(state, tcb, slot, size)
                 return
+    _examine(iface, state, frame, l4, n, slot)
+
+
+@micropython.viper
+def _examine(iface, state, frame, l4, n: int, slot: int):
+    # All but text that comes in order: what the segment is for, once its checksum is right.
+    st = ptr32(state)
+    p = ptr8(l4)
+    bits = p[_BITS]
     if int(checksum(l4, 0, n, st[_PSEUDO])) != 0xFFFF:
         st[_C_TCP_CHECKSUM] += 1
         return
@@ -182,6 +235,7 @@ def ingress(iface, state, frame, l4, n: int):
         st[_C_TCP_NO_SOCKET] += 1
         _refuse(iface, state, frame, l4, n)
         return
+    socket = iface.sockets[slot]
     kind = ptr32(socket._tcb)[_T_STATE]
     if kind == _TIME_WAIT and bits & (_SYN | _RST | _ACK) == _SYN:
         if int(_reopen(iface, state, socket, slot, l4)):
@@ -211,13 +265,14 @@ def choose_iss(state, tcb):
     st[_DST] = t[_T_LOCAL]
     st[_PORTS] = t[_T_PORTS]
     keyed_hash(state, 0)
-    # A clock of 4 microseconds, nearly: times 256 it passes over the wrap of NOW without a jump.
-    iss = (st[_HASH] + (st[_NOW] << 8)) & M
+    # A clock of 4 microseconds, nearly.
+    iss = (st[_HASH] + (st[_CLOCK] << 8)) & M
     t[_T_ISS] = iss
     t[_T_SND_UNA] = iss
     t[_T_SND_NXT] = iss
     t[_T_SND_MAX] = iss
     t[_T_SND_SMALL] = iss
+    t[_T_RECOVER] = iss
 
 
 @micropython.viper
@@ -270,8 +325,17 @@ def _refuse(iface, state, frame, l4, n: int):
 
 @micropython.viper
 def _challenge(state, tcb, slot: int):
-    # RFC 5961 section 3: an honest peer that gets this ACK will answer with an RST that fits.
+    # RFC 5961 section 3: an honest peer that gets this ACK will answer with an RST that fits. So
+    # many a second at most (section 7), counted for each connection: a count that all share would
+    # tell an outsider about others.
     st = ptr32(state)
+    t = ptr32(tcb)
+    second = (st[_NOW] >> 10) & 0xFFFF
+    count = t[_T_CHALLENGES]
+    count = (count & 0xFF) + 1 if count >> 8 == second else 1
+    if count > _CHALLENGES_A_SECOND:
+        return
+    t[_T_CHALLENGES] = (second << 8) | count
     st[_C_TCP_CHALLENGE_ACKS] += 1
     ptr32(tcb)[_T_FLAGS] |= _F_ACK_NOW
     wake(state, slot)
@@ -307,10 +371,20 @@ def listen_again(iface, state, tcb, slot: int):
     t[_T_PORTS] = st[_PORTS]
     t[_T_STATE] = _LISTEN
     t[_T_FLAGS] &= _F_NO_DELAY | _F_ANY
+    t[_T_SHIFTS] = int(scale(t[_T_RX_SIZE]))
     t[_T_RETRANSMIT] = 0
     t[_T_BACKOFF] = 0
     insert(iface._demux, state, slot, _TCP)
     set_due(state, slot, -1)
+
+
+@micropython.viper
+def scale(size: int) -> int:
+    """SHIFTS before the peer's is known: ours is such that the window of `size` fits 16 bits."""
+    shift = 0
+    while size >> shift > 0xFFFF:
+        shift += 1
+    return shift << 8
 
 
 @micropython.viper
@@ -328,37 +402,18 @@ def _reopen(iface, state, socket, slot: int, l4) -> int:
 
 
 @micropython.viper
-def _options(tcb, l4, header: int):
-    # Reads what a SYN offers (RFC 9293 section 3.2); unknown and broken options are skipped.
+def _agree(iface, state, tcb, l4):
+    # What the options of the peer's SYN bring about.
     t = ptr32(tcb)
     p = ptr8(l4)
-    i = 20
-    while i < header:
-        kind = p[i]
-        if kind == 0:
-            return
-        if kind == 1:
-            i += 1
-            continue
-        if i + 1 >= header:
-            return
-        size = p[i + 1]
-        if size < 2 or i + size > header:
-            return
-        if kind == 2 and size == 4:
-            mss = (p[i + 2] << 8) | p[i + 3]
-            if mss < 64:
-                mss = 64  # smaller ones are an attack on the packet rate
-            t[_T_MSS] = mss
-        i += size
-
-
-@micropython.viper
-def _limit_mss(iface, tcb):
-    t = ptr32(tcb)
+    t[_T_MSS] = _DEFAULT_MSS
+    read(state, tcb, l4, (p[_OFFSET] >> 4) << 2, 1)
     most = int(iface.mtu) - 40
     if t[_T_MSS] > most:
         t[_T_MSS] = most
+    if not t[_T_FLAGS] & _F_SCALE:
+        t[_T_SHIFTS] = 0
+    begin(tcb)
 
 
 @micropython.viper
@@ -383,11 +438,11 @@ def _arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
     t[_T_LOCAL] = st[_DST]
     t[_T_PORTS] = st[_PORTS]
     choose_iss(state, tcb)
-    t[_T_MSS] = 536
-    _options(tcb, l4, (p[_OFFSET] >> 4) << 2)
-    _limit_mss(iface, tcb)
+    _agree(iface, state, tcb, l4)
     _synchronize(state, tcb, l4)
     t[_T_FLAGS] |= _F_PASSIVE
+    if bits & (_ECE | _CWR) == _ECE | _CWR and t[_T_OPTIONS] & _O_ECN:
+        t[_T_FLAGS] |= _F_ECN
     t[_T_PROGRESS] = st[_NOW]
     t[_T_STATE] = _SYN_RECEIVED
     wake(state, slot)
@@ -410,6 +465,7 @@ def _synchronize(state, tcb, l4):
     t[_T_MAX_WND] = window
     t[_T_SND_WL1] = seq
     t[_T_SND_WL2] = t[_T_SND_UNA]
+    t[_T_HEARD] = ptr32(state)[_CLOCK]
 
 
 @micropython.viper
@@ -432,10 +488,13 @@ def _arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
         return
     if not bits & _SYN:
         return
-    _options(tcb, l4, (p[_OFFSET] >> 4) << 2)
-    _limit_mss(iface, tcb)
+    _agree(iface, state, tcb, l4)
     _synchronize(state, tcb, l4)
     t[_T_PROGRESS] = st[_NOW]
+    if t[_T_OPTIONS] & _O_ECN:
+        answer = _ECE if bits & _ACK else _ECE | _CWR
+        if bits & (_ECE | _CWR) == answer:
+            t[_T_FLAGS] |= _F_ECN
     if bits & _ACK:
         t[_T_SND_UNA] = ack
         t[_T_SND_WL2] = ack
@@ -472,6 +531,12 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
 
     # First, the sequence number: does any of it lie in the window?
     kind = t[_T_STATE]
+    st[_SACK_AT] = 0
+    st[_TS_SEEN] = 0
+    if header > 20 or t[_T_FLAGS] & _F_TIMESTAMPS:
+        read(state, tcb, l4, header, 0)
+        if not int(_is_recent(state, tcb, slot, bits)):
+            return
     if kind == _SYN_RECEIVED and seq == t[_T_IRS] and bits & (_SYN | _ACK) == _SYN | _ACK:
         # Both sides have begun at once, and this is the other's answer to our SYN: its own SYN
         # has been taken already (section 3.5, figure 7).
@@ -490,38 +555,20 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
         if not (from_nxt >> 31) & 1 and ((from_nxt - window) >> 31) & 1:
             acceptable = 1
     if not acceptable:
-        if bits & _RST:
+        if not int(_reject(state, tcb, slot, bits, 1 if seq == t[_T_IRS] else 0)):
             return
-        if kind == _SYN_RECEIVED and bits & (_SYN | _ACK) == _SYN and seq == t[_T_IRS]:
-            # Its SYN once more: our answer was lost.
-            t[_T_SND_NXT] = t[_T_ISS]
-            wake(state, slot)
-            return
-        if bits & _SYN:
-            _challenge(state, tcb, slot)
-            return
-        if kind == _TIME_WAIT and bits & _FIN:
-            t[_T_IDLE_DUE] = int(later(st[_NOW], t[_T_TIME_WAIT_MS]))
-        t[_T_FLAGS] |= _F_ACK_NOW
-        wake(state, slot)
         if window or seq != nxt or not bits & _ACK:
             return
         # A closed window keeps data out, but what the segment acknowledges counts.
         size = 0
         bits &= 0xFF ^ _FIN
 
+    if st[_TS_SEEN] and not ((t[_T_RCV_ACKED] - seq) >> 31) & 1:
+        t[_T_TS_RECENT] = st[_TS_VALUE]  # section 4.3
+
     # Second, RST.
     if bits & _RST:
-        if seq != nxt:
-            _challenge(state, tcb, slot)
-        elif kind == _SYN_RECEIVED and t[_T_FLAGS] & _F_PASSIVE:
-            listen_again(iface, state, tcb, slot)
-        elif kind == _SYN_RECEIVED:
-            close_down(iface, tcb, slot, _ECONNREFUSED)
-        elif kind == _CLOSING or kind == _LAST_ACK or kind == _TIME_WAIT:
-            close_down(iface, tcb, slot, 0)
-        else:
-            close_down(iface, tcb, slot, _ECONNRESET)
+        _reset(iface, state, tcb, slot, 1 if seq == nxt else 0)
         return
 
     # Fourth, SYN; third were security and precedence, which nobody uses.
@@ -540,7 +587,7 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
         t[_T_STATE] = _ESTABLISHED
         if t[_T_KEEP_ALIVE]:
             wake(state, slot)
-        t[_T_SND_WND] = (p[_WINDOW] << 8) | p[_WINDOW + 1]
+        t[_T_SND_WND] = ((p[_WINDOW] << 8) | p[_WINDOW + 1]) << (t[_T_SHIFTS] & 0xFF)
         t[_T_SND_WL1] = seq
         t[_T_SND_WL2] = ack
     if not int(_acknowledge(iface, state, tcb, slot, l4, length)):
@@ -554,6 +601,64 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
         return
     if size or bits & _FIN:
         _text(state, socket, tcb, slot, l4, header, size, bits & _FIN)
+
+
+@micropython.viper
+def _is_recent(state, tcb, slot: int, bits: int) -> int:
+    # RFC 7323 section 5.3: a segment older than what has come since is a ghost.
+    st = ptr32(state)
+    t = ptr32(tcb)
+    if not t[_T_FLAGS] & _F_TIMESTAMPS or bits & _RST:
+        return 1
+    if not st[_TS_SEEN]:
+        return 0
+    idle = ((st[_CLOCK] - t[_T_HEARD]) >> 16) & 0xFFFF
+    if ((st[_TS_VALUE] - t[_T_TS_RECENT]) >> 31) & 1 and idle < _TS_RECENT_LIFETIME:
+        t[_T_FLAGS] |= _F_ACK_NOW
+        wake(state, slot)
+        return 0
+    return 1
+
+
+@micropython.viper
+def _reject(state, tcb, slot: int, bits: int, again: int) -> int:
+    # A segment none of which lies in the window; again: it begins with the peer's SYN. Returns 1
+    # if an ACK has been promised, as is usual.
+    st = ptr32(state)
+    t = ptr32(tcb)
+    kind = t[_T_STATE]
+    if bits & _RST:
+        return 0
+    if kind == _SYN_RECEIVED and again and bits & (_SYN | _ACK) == _SYN:
+        # Its SYN once more: our answer was lost.
+        t[_T_SND_NXT] = t[_T_ISS]
+        wake(state, slot)
+        return 0
+    if bits & _SYN:
+        _challenge(state, tcb, slot)
+        return 0
+    if kind == _TIME_WAIT and bits & _FIN:
+        t[_T_IDLE_DUE] = int(later(st[_NOW], t[_T_TIME_WAIT_MS]))
+    t[_T_FLAGS] |= _F_ACK_NOW
+    wake(state, slot)
+    return 1
+
+
+@micropython.viper
+def _reset(iface, state, tcb, slot: int, exact: int):
+    # An RST in the window; only one with the exact number counts (RFC 5961 section 3).
+    t = ptr32(tcb)
+    kind = t[_T_STATE]
+    if not exact:
+        _challenge(state, tcb, slot)
+    elif kind == _SYN_RECEIVED and t[_T_FLAGS] & _F_PASSIVE:
+        listen_again(iface, state, tcb, slot)
+    elif kind == _SYN_RECEIVED:
+        close_down(iface, tcb, slot, _ECONNREFUSED)
+    elif kind == _CLOSING or kind == _LAST_ACK or kind == _TIME_WAIT:
+        close_down(iface, tcb, slot, 0)
+    else:
+        close_down(iface, tcb, slot, _ECONNRESET)
 
 
 @micropython.viper
@@ -572,7 +677,7 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
     t = ptr32(tcb)
     una = t[_T_SND_UNA]
     ack = (p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]
-    window = (p[_WINDOW] << 8) | p[_WINDOW + 1]
+    window = ((p[_WINDOW] << 8) | p[_WINDOW + 1]) << (t[_T_SHIFTS] & 0xFF)
     if ((t[_T_SND_MAX] - ack) >> 31) & 1:
         # It acknowledges what was never sent.
         _challenge(state, tcb, slot)
@@ -583,7 +688,7 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
             return 0
         return 1
     kind = t[_T_STATE]
-    t[_T_HEARD] = st[_NOW]
+    t[_T_HEARD] = st[_CLOCK]
     acked = (ack - una) & 0x3FFFFFFF
     if acked:
         t[_T_SND_UNA] = ack
@@ -601,11 +706,14 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
             at -= t[_T_TX_SIZE]
         t[_T_TX_HEAD] = at
         t[_T_TX_LEN] = queued - acked
-        if t[_T_FLAGS] & _F_TIMING:
-            _measure(state, tcb)
+        flags = t[_T_FLAGS]
         if una == t[_T_ISS] and t[_T_BACKOFF]:
             t[_T_RTO] = _SYN_LOST_RTO
+        elif flags & (_F_TIMING | _F_TIMESTAMPS):
+            _measure(state, tcb)
         t[_T_BACKOFF] = 0
+        if flags & (_F_RECOVERY | _F_SACK) or t[_T_CWND] <= t[_T_TX_SIZE] + t[_T_MSS]:
+            progress(state, tcb, slot, acked)
         t[_T_DUP_ACKS] = 0
         t[_T_PROGRESS] = st[_NOW]
         if t[_T_SND_MAX] == ack:
@@ -625,11 +733,16 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
                 return 0
     elif not t[_T_SND_WND]:
         t[_T_PROGRESS] = st[_NOW]  # a closed window may last, as long as its owner answers
+    elif t[_T_FLAGS] & _F_SACK:
+        pass
     elif not size and t[_T_SND_MAX] != una and window == t[_T_SND_WND]:
-        t[_T_DUP_ACKS] += 1
-        if t[_T_DUP_ACKS] == _DUP_ACK_THRESHOLD:
-            t[_T_FLAGS] |= _F_AGAIN
-            wake(state, slot)
+        duplicate(state, tcb, slot)
+    if st[_SACK_AT] and t[_T_FLAGS] & _F_SACK:
+        # RFC 6675 section 2: with SACK a duplicate ACK is one that reports something new.
+        if int(sacked(state, tcb, l4)):
+            duplicate(state, tcb, slot)
+    if t[_T_FLAGS] & _F_ECN:
+        _notice(state, tcb, p[_BITS], size)
     seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
     if ((t[_T_SND_WL1] - seq) >> 31) & 1 or (
         t[_T_SND_WL1] == seq and not ((ack - t[_T_SND_WL2]) >> 31) & 1
@@ -651,14 +764,41 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
 
 
 @micropython.viper
+def _notice(state, tcb, bits: int, size: int):
+    # Congestion notification (RFC 3168).
+    t = ptr32(tcb)
+    flags = t[_T_FLAGS]
+    # Section 6.1.3: a mark is echoed until the peer says that it has slowed down.
+    if bits & _CWR:
+        flags &= ~_F_ECHO
+    if ptr32(state)[_TOS] & 3 == 3 and size:
+        flags |= _F_ECHO
+    una = t[_T_SND_UNA]
+    if bits & _ECE and not flags & _F_RECOVERY and not ((una - t[_T_RECOVER]) >> 31) & 1:
+        # Section 6.1.2: once for each window of data.
+        reduce(tcb, (t[_T_SND_MAX] - una) & 0x3FFFFFFF)
+        if t[_T_OPTIONS] & _O_CONGESTION:
+            t[_T_CWND] = t[_T_SSTHRESH]
+        t[_T_RECOVER] = t[_T_SND_MAX]
+        flags |= _F_CWR
+    t[_T_FLAGS] = flags
+
+
+@micropython.viper
 def _measure(state, tcb):
-    # RFC 6298 section 2, once the segment that is being timed has been acknowledged.
+    # RFC 6298 section 2, once the segment that is being timed has been acknowledged; or with each
+    # new ACK where timestamps are used.
     st = ptr32(state)
     t = ptr32(tcb)
-    if not ((t[_T_RTT_SEQ] - t[_T_SND_UNA]) >> 31) & 1:
-        return
+    if t[_T_FLAGS] & _F_TIMESTAMPS:
+        if not st[_TS_SEEN]:
+            return
+        r = (st[_CLOCK] - (st[_TS_ECHO] - t[_T_ISS])) & 0x3FFFFFFF
+    else:
+        if not ((t[_T_RTT_SEQ] - t[_T_SND_UNA]) >> 31) & 1:
+            return
+        r = (st[_NOW] - t[_T_RTT_TIME]) & 0x3FFFFFFF
     t[_T_FLAGS] &= ~_F_TIMING
-    r = (st[_NOW] - t[_T_RTT_TIME]) & 0x3FFFFFFF
     if not r:
         r = 1
     if r > _MAX_RTO:
@@ -741,10 +881,12 @@ def _text(state, socket, tcb, slot: int, l4, at: int, size: int, fin: int):
         t[_T_FLAGS] |= _F_FIN_AHEAD
     if ahead:
         st[_C_TCP_OUT_OF_ORDER] += 1
+        t[_T_OUT_OF_ORDER] += 1
         t[_T_FLAGS] |= _F_ACK_NOW
         wake(state, slot)
-        if not size or not int(gaps_insert(tcb, ahead, size)):
+        if not size or not int(range_insert(tcb, _T_RCV_NXT, _T_GAPS, ahead, size)):
             return
+        t[_T_LAST_PIECE] = seq
     if size > 0:
         _store(socket, tcb, l4, at, ahead, size)
         if not ahead:
@@ -752,7 +894,7 @@ def _text(state, socket, tcb, slot: int, l4, at: int, size: int, fin: int):
                 # RFC 5681 section 4.2: what fills a gap is acknowledged at once.
                 t[_T_FLAGS] |= _F_ACK_NOW
                 wake(state, slot)
-                size += int(gaps_reached(tcb, size))
+                size += int(reach(tcb, _T_RCV_NXT, _T_GAPS, size))
             _accept(state, tcb, slot, size)
     if t[_T_FLAGS] & _F_FIN_AHEAD and t[_T_FIN_SEQ] == t[_T_RCV_NXT]:
         # Eighth, FIN.

@@ -10,11 +10,15 @@ from ..iface.ipv4 import egress as ipv4_egress
 from ..iface.schedule import set_due, wake
 from ..kernel import checksum, copy, copy_sum
 from .tcp_input import choose_iss, close_down, later, listen_again
+from .tcp_options import offer, size, write
+from .tcp_recovery import hole, in_flight, skip
+from .tcp_recovery import timeout as recovery_timeout
 
 _KERNEL_SUM = const(3)
 _NOW = const(4)
 _SRC = const(7)
 _DST = const(8)
+_CLOCK = const(110)
 
 _C_TCP_TX = const(76)
 _C_TCP_RST_TX = const(80)
@@ -48,11 +52,20 @@ _T_RETRANSMIT = const(34)
 _T_ACK_DUE = const(35)
 _T_IDLE_DUE = const(36)
 _T_PROGRESS = const(37)
-_T_HOP_LIMIT = const(41)
-_T_KEEP_ALIVE = const(43)
-_T_TIMEOUT = const(44)
+_T_DUP_ACKS = const(38)
+_T_CWND = const(41)
+_T_HIGH_RXT = const(44)
+_T_SHIFTS = const(45)
 _T_HEARD = const(48)
 _T_SND_SMALL = const(49)
+_T_RETRANSMITS = const(51)
+_T_TIMEOUTS = const(52)
+_T_OPTIONS = const(55)
+_T_HOP_LIMIT = const(56)
+_T_KEEP_ALIVE = const(58)
+_T_TIMEOUT = const(59)
+_T_SACKED = const(61)
+_T_GAPS_LEN = const(64)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -61,6 +74,14 @@ _F_PASSIVE = const(8)
 _F_TIMING = const(32)
 _F_PROBE = const(256)
 _F_AGAIN = const(512)
+_F_RECOVERY = const(1024)
+_F_SACK = const(2048)
+_F_TIMESTAMPS = const(4096)
+_F_ECN = const(8192)
+_F_ECHO = const(16384)
+_F_CWR = const(32768)
+
+_O_ECN = const(4)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
@@ -79,14 +100,17 @@ _SYN = const(2)
 _RST = const(4)
 _PSH = const(8)
 _ACK = const(16)
+_ECE = const(64)
+_CWR = const(128)
+_ECT = const(2)  # in the IP header: this packet may be marked (RFC 3168 section 5)
 
 _TCP = const(6)
 _MAX_RTO = const(60000)
 _MAX_BACKOFF = const(12)
 _SEGMENTS_PER_TURN = const(8)
 # How long nothing is acknowledged before a connection is given up: RFC 9293 section 3.8.3 wants
-# 100 s at least, and 3 minutes for a SYN.
-_GIVE_UP = const(120000)
+# 100 s at least, and 3 minutes for a SYN; others wait about 15 minutes.
+_GIVE_UP = const(900000)
 _GIVE_UP_SYN = const(180000)
 _ARP_RETRY = const(1000)
 _KEEP_ALIVE_PROBES = const(4)
@@ -191,7 +215,10 @@ def _retransmission_timeout(socket, tcb) -> int:
         else:
             close_down(socket.iface, tcb, int(socket._slot), _ETIMEDOUT)
         return 0
-    t[_T_FLAGS] &= ~(_F_TIMING | _F_AGAIN)  # Karn: what goes out twice is not timed
+    t[_T_FLAGS] &= ~_F_TIMING  # Karn: what goes out twice is not timed
+    t[_T_TIMEOUTS] += 1
+    if t[_T_SND_MAX] != t[_T_SND_UNA]:
+        recovery_timeout(tcb)
     if not t[_T_SND_WND] or t[_T_SND_MAX] == t[_T_SND_UNA]:
         t[_T_FLAGS] |= _F_PROBE
     # All that is in flight goes out again: the peer has kept what it could, and acknowledges more
@@ -232,7 +259,7 @@ def _idle(socket, tcb) -> int:
     if not interval or kind < _ESTABLISHED:
         t[_T_IDLE_DUE] = 0
         return 0
-    silence = (now - t[_T_HEARD]) & 0x3FFFFFFF
+    silence = (ptr32(socket._st)[_CLOCK] - t[_T_HEARD]) & 0x3FFFFFFF
     if silence < interval:
         t[_T_IDLE_DUE] = int(later(now, interval - silence))
         return 0
@@ -254,8 +281,6 @@ def _next(socket, tcb) -> int:
     # none, or a negative errno.
     t = ptr32(tcb)
     st = ptr32(socket._st)
-    M = 0xFFFF
-    M |= M << 16
     kind = t[_T_STATE]
     flags = t[_T_FLAGS]
     una = t[_T_SND_UNA]
@@ -263,17 +288,16 @@ def _next(socket, tcb) -> int:
     ahead = (nxt - una) & 0x3FFFFFFF
     bits = _ACK
     n = 0
-    takes = 0  # sequence numbers
+    filling = 0  # a hole, out of the order of SND_NXT
     if nxt == t[_T_ISS]:
         if kind == _SYN_SENT:
-            bits = _SYN
             if nxt == t[_T_SND_MAX]:
                 choose_iss(socket._st, tcb)
                 una = t[_T_SND_UNA]
                 nxt = una
+            bits = _SYN | _ECE | _CWR if t[_T_OPTIONS] & _O_ECN else _SYN
         else:
-            bits = _SYN | _ACK
-        takes = 1
+            bits = _SYN | _ACK | _ECE if flags & _F_ECN else _SYN | _ACK
     elif kind <= _SYN_RECEIVED:
         return 0
     else:
@@ -281,9 +305,25 @@ def _next(socket, tcb) -> int:
         if una == t[_T_ISS]:
             queued += 1  # the SYN comes first
         mss = t[_T_MSS]
+        if flags & _F_TIMESTAMPS or t[_T_GAPS_LEN]:
+            mss -= int(size(tcb))
         ends = 1 if kind == _FIN_WAIT_1 or kind == _CLOSING or kind == _LAST_ACK else 0
+        most = mss
         if flags & _F_AGAIN:
+            filling = 1
             ahead = 0 if una != t[_T_ISS] else 1
+            if flags & _F_SACK:
+                skip(tcb, ahead)
+                most = t[2]
+        elif flags & _F_RECOVERY and flags & _F_SACK:
+            begins = int(hole(tcb))
+            if begins >= 0:
+                filling = 1
+                ahead = begins
+                most = t[2]
+        elif nxt != t[_T_SND_MAX] and t[t[_T_SACKED] + 1]:
+            ahead = int(skip(tcb, ahead))
+            most = t[2]
         rest = queued - ahead
         if rest < 0 or rest + ends == 0:
             return 0
@@ -291,6 +331,8 @@ def _next(socket, tcb) -> int:
         n = rest if rest < mss else mss
         if n > room:
             n = room
+        if n > most:
+            n = most
         if flags & _F_PROBE:
             if n <= 0:
                 n = 1 if rest else 0
@@ -302,47 +344,74 @@ def _next(socket, tcb) -> int:
                 _arm(st[_NOW], tcb)
                 t[_T_PROGRESS] = st[_NOW]
             return 0
-        elif n < mss and not flags & _F_AGAIN:
-            if n < rest:
-                # The window allows but a part: only a worthwhile one (section 3.8.6.2.1).
-                if n < t[_T_MAX_WND] >> 1:
-                    if not t[_T_RETRANSMIT]:
-                        _arm(st[_NOW], tcb)
-                        t[_T_PROGRESS] = st[_NOW]
-                    return 0
-            elif n and not ends and not flags & _F_NO_DELAY and nxt == t[_T_SND_MAX]:
-                # Nagle (RFC 896), as most do it: a small one waits while another is in flight.
-                if ((una - t[_T_SND_SMALL]) >> 31) & 1:
-                    return 0
+        elif not filling:
+            window = t[_T_CWND]
+            flight = ahead
+            if flags & _F_RECOVERY:
+                if flags & _F_SACK:
+                    flight = int(in_flight(tcb))
+            elif t[_T_DUP_ACKS] < 3:
+                window += t[_T_DUP_ACKS] * mss  # limited transmit (RFC 3042)
+            if flight + n > window:
+                return 0
+            if n < mss and nxt == t[_T_SND_MAX]:
+                if n < rest:
+                    # The window allows but a part: a worthwhile one only (section 3.8.6.2.1).
+                    if n < t[_T_MAX_WND] >> 1:
+                        if not t[_T_RETRANSMIT]:
+                            _arm(st[_NOW], tcb)
+                            t[_T_PROGRESS] = st[_NOW]
+                        return 0
+                elif n and not ends and not flags & _F_NO_DELAY:
+                    # Nagle (RFC 896), as most do it: a small one waits while another is in flight.
+                    if ((una - t[_T_SND_SMALL]) >> 31) & 1:
+                        return 0
         if n == rest:
             if n:
                 bits |= _PSH
             if ends and room > n:
                 bits |= _FIN
-        takes = n + (bits & _FIN)
+        if flags & _F_CWR and n and nxt == t[_T_SND_MAX]:
+            bits |= _CWR
     result = int(_segment(socket, tcb, ahead, n, bits))
     if result < 0:
         return result
+    _sent(st[_NOW], socket._st, tcb, ahead, n, bits, filling)
+    return 1
+
+
+@micropython.viper
+def _sent(now: int, state, tcb, ahead: int, n: int, bits: int, filling: int):
+    # A segment that takes sequence numbers is on its way.
+    t = ptr32(tcb)
+    st = ptr32(state)
+    M = 0xFFFF
+    M |= M << 16
+    nxt = t[_T_SND_NXT]
     t[_T_FLAGS] &= ~(_F_PROBE | _F_AGAIN)
-    end = (una + ahead + takes) & M
+    end = (t[_T_SND_UNA] + ahead + n + (bits & _FIN) + ((bits >> 1) & 1)) & M
+    if filling:
+        t[_T_HIGH_RXT] = end
     if ((t[_T_SND_MAX] - end) >> 31) & 1:
-        if una == t[_T_SND_MAX]:
-            t[_T_PROGRESS] = st[_NOW]
+        if t[_T_SND_UNA] == t[_T_SND_MAX]:
+            t[_T_PROGRESS] = now
         if not t[_T_FLAGS] & _F_TIMING and nxt == t[_T_SND_MAX]:
             t[_T_FLAGS] |= _F_TIMING
             t[_T_RTT_SEQ] = nxt
-            t[_T_RTT_TIME] = st[_NOW]
+            t[_T_RTT_TIME] = now
         t[_T_SND_MAX] = end
         if n and n < t[_T_MSS]:
             t[_T_SND_SMALL] = end
+        if bits & _CWR:
+            t[_T_FLAGS] &= ~_F_CWR
     else:
         st[_C_TCP_RETRANSMITS] += 1
+        t[_T_RETRANSMITS] += 1
         t[_T_FLAGS] &= ~_F_TIMING
-    if ((nxt - end) >> 31) & 1:
+    if not filling or ((nxt - end) >> 31) & 1:
         t[_T_SND_NXT] = end
     if not t[_T_RETRANSMIT]:
-        _arm(st[_NOW], tcb)
-    return 1
+        _arm(now, tcb)
 
 
 @micropython.viper
@@ -356,32 +425,32 @@ def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
     st = ptr32(state)
     l4 = iface._l4
     p = ptr8(l4)
+    flags = t[_T_FLAGS]
     seq = t[_T_SND_UNA] + ahead
     ack = t[_T_RCV_NXT] if bits & _ACK else 0
     # The window: its right edge moves on when that is worth a segment (section 3.8.6.2.2), and
     # never back.
     window = 0
-    if bits & (_ACK | _SYN):
-        size = t[_T_RX_SIZE]
-        room = size - t[_T_RX_LEN]
-        if bits & _SYN:
-            window = room
-        else:
-            window = (t[_T_RCV_ADV] - ack) & 0x3FFFFFFF
-            gain = room - window
-            if gain >= size >> 1 or gain >= t[_T_MSS]:
-                window = room
-        if window > 0xFFFF:
-            window = 0xFFFF
-    ports = t[_T_PORTS]
+    shift = t[_T_SHIFTS] >> 8
+    room = t[_T_RX_SIZE] - t[_T_RX_LEN]
     header = 20
     if bits & _SYN:
-        header = 24
-        mss = int(iface.mtu) - 40
-        p[20] = 2
-        p[21] = 4
-        p[22] = mss >> 8
-        p[23] = mss & 255
+        header = int(offer(state, tcb, l4, int(iface.mtu) - 40, bits & _ACK))
+        window = room if room < 0xFFFF else 0xFFFF
+        shift = 0
+    elif bits & _ACK:
+        window = (t[_T_RCV_ADV] - ack) & 0x3FFFFFFF
+        gain = room - window
+        if gain >= t[_T_RX_SIZE] >> 1 or gain >= t[_T_MSS]:
+            window = room
+        window >>= shift
+        if window > 0xFFFF:
+            window = 0xFFFF
+        if flags & _F_TIMESTAMPS or t[_T_GAPS_LEN]:
+            header = int(write(state, tcb, l4))
+        if flags & _F_ECHO:
+            bits |= _ECE
+    ports = t[_T_PORTS]
     p[0] = (ports >> 8) & 255
     p[1] = ports & 255
     p[2] = (ports >> 24) & 255
@@ -413,19 +482,20 @@ def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
         + header
         + n
     )
-    if not n:
-        s = int(checksum(l4, 0, header, s))
-    else:
-        s += (
-            ((ports >> 16) & 0xFFFF)
-            + (ports & 0xFFFF)
-            + ((seq >> 16) & 0xFFFF)
-            + (seq & 0xFFFF)
-            + ((ack >> 16) & 0xFFFF)
-            + (ack & 0xFFFF)
-            + ((header << 10) | bits)
-            + window
-        )
+    if n:
+        if header == 20:
+            s += (
+                ((ports >> 16) & 0xFFFF)
+                + (ports & 0xFFFF)
+                + ((seq >> 16) & 0xFFFF)
+                + (seq & 0xFFFF)
+                + ((ack >> 16) & 0xFFFF)
+                + (ack & 0xFFFF)
+                + ((header << 10) | bits)
+                + window
+            )
+        else:
+            s = int(checksum(l4, 0, header, s))
         ring = t[_T_TX_SIZE]
         at = t[_T_TX_HEAD] + ahead
         if t[_T_SND_UNA] == t[_T_ISS]:
@@ -449,13 +519,19 @@ def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
             t[2] = n - first
             copy(l4, socket._tx, tcb)
             s = int(checksum(l4, header, n, s))
+    else:
+        s = int(checksum(l4, 0, header, s))
     s ^= 0xFFFF
     p[16] = s >> 8
     p[17] = s & 255
     st[_SRC] = local
     st[_DST] = remote
+    # RFC 3168 section 6.1.4 and 6.1.5: text may be marked, the first time that it is sent.
+    tos = 0
+    if flags & _F_ECN and n and not ((seq - t[_T_SND_MAX]) >> 31) & 1:
+        tos = _ECT
     length = header + n
-    result = int(ipv4_egress(iface, state, iface._frame, length, _TCP, t[_T_HOP_LIMIT], 0))
+    result = int(ipv4_egress(iface, state, iface._frame, length, _TCP, t[_T_HOP_LIMIT], tos))
     if result < 0:
         if result == -_EAGAIN or result == -_EINPROGRESS:
             return result
@@ -465,7 +541,7 @@ def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
     if bits & _ACK:
         M = 0xFFFF
         M |= M << 16
-        edge = (ack + window) & M
+        edge = (ack + (window << shift)) & M
         if ((t[_T_RCV_ADV] - edge) >> 31) & 1:
             t[_T_RCV_ADV] = edge
         t[_T_RCV_ACKED] = ack

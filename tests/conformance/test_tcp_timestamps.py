@@ -199,7 +199,7 @@ def test_with_sack_the_blocks_fit():
     p.send("S", 0, mss=1000, ts=(5, 0), sackok=True)
     p.expect("SA", 0, 1, sackok=True)
     p.send("A", 1, 1, ts=(6, 0))
-    for at in (11, 31, 51, 71, 91):
+    for at in (11, 31, 51, 91):
         p.send("A", at, 1, bytes(10), ts=(7, 0))
         r = p.expect("A", 1, 1)
     assert r.ts and 1 <= len(r.sack) <= 3 and r.sack[0] == (91, 101), r.sack

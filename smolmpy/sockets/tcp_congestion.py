@@ -1,0 +1,136 @@
+"""How much TCP may have in flight: NewReno (RFC 5681) and CUBIC (RFC 9438), in integers.
+
+The control block's layout is described in tcp.py. CUBIC has four words more behind it: W_MAX, the
+window at the last loss, in bytes; EPOCH, when the present growth began, 0 for not yet; K, when it
+will be back at W_MAX, in units of 16 ms; RENO, what NewReno's window would be by now.
+"""
+
+import micropython
+from micropython import const
+
+_NOW = const(4)
+
+_T_SND_UNA = const(10)
+_T_SND_MAX = const(12)
+_T_MSS = const(21)
+_T_TX_SIZE = const(27)
+_T_CWND = const(41)
+_T_SSTHRESH = const(42)
+_T_OPTIONS = const(55)
+_T_CUBIC = const(62)
+
+_O_CONGESTION = const(48)
+_RENO = const(16)
+_CUBIC = const(32)
+
+_W_MAX = const(0)
+_EPOCH = const(1)
+_K = const(2)
+_RENO_WINDOW = const(3)
+
+_UNLIMITED = const(0x1FFFFFFF)
+
+
+@micropython.viper
+def begin(tcb):
+    """The window of a new connection, once MSS is known: ten segments (RFC 6928)."""
+    t = ptr32(tcb)
+    t[_T_SSTHRESH] = _UNLIMITED
+    if t[_T_OPTIONS] & _O_CONGESTION:
+        t[_T_CWND] = t[_T_MSS] * 10
+    else:
+        t[_T_CWND] = _UNLIMITED
+    if t[_T_CUBIC]:
+        t[t[_T_CUBIC] + _W_MAX] = 0
+        t[t[_T_CUBIC] + _EPOCH] = 0
+
+
+@micropython.viper
+def grow(state, tcb, acked: int):
+    """More has been acknowledged, outside of recovery."""
+    t = ptr32(tcb)
+    kind = t[_T_OPTIONS] & _O_CONGESTION
+    window = t[_T_CWND]
+    mss = t[_T_MSS]
+    # A window that the send buffer cannot fill says nothing about the net (RFC 7661).
+    if not kind or window > t[_T_TX_SIZE] + mss:
+        return
+    if window < t[_T_SSTHRESH]:
+        window += acked if acked < 2 * mss else 2 * mss  # RFC 3465
+    elif kind == _CUBIC:
+        window = int(_cubic(state, tcb, acked))
+    else:
+        step = mss * mss // window
+        window += step if step else 1
+    t[_T_CWND] = window
+
+
+@micropython.viper
+def reduce(tcb, flight: int):
+    """A loss has been found, or ECN says that one is near: sets SSTHRESH."""
+    t = ptr32(tcb)
+    if not t[_T_OPTIONS] & _O_CONGESTION:
+        return
+    half = flight >> 1
+    if t[_T_CUBIC]:
+        c = t[_T_CUBIC]
+        window = t[_T_CWND]
+        if window > t[_T_TX_SIZE] + t[_T_MSS]:
+            window = t[_T_TX_SIZE] + t[_T_MSS]
+        # RFC 9438 section 4.7: who is shrinking makes room for others.
+        t[c + _W_MAX] = window if window >= t[c + _W_MAX] else window * 17 // 20
+        t[c + _EPOCH] = 0
+        half = flight * 7 // 10
+    least = 2 * t[_T_MSS]
+    t[_T_SSTHRESH] = half if half > least else least
+
+
+@micropython.viper
+def _cubic(state, tcb, acked: int) -> int:
+    t = ptr32(tcb)
+    c = t[_T_CUBIC]
+    mss = t[_T_MSS]
+    window = t[_T_CWND]
+    now = ptr32(state)[_NOW]
+    if not t[c + _EPOCH]:
+        t[c + _EPOCH] = now if now else 1
+        t[c + _RENO_WINDOW] = window
+        # K is the cube root of (W_MAX - window) / (0.4 * MSS) seconds, that is in 16 ms units the
+        # cube root of 610,352 times the difference in segments.
+        gap = (t[c + _W_MAX] - window) // mss
+        k = 0
+        if gap > 0:
+            if gap > 1600:
+                gap = 1600
+            goal = gap * 610352
+            bit = 512
+            while bit:
+                trial = k | bit
+                if trial * trial <= goal // trial:
+                    k = trial
+                bit >>= 1
+        else:
+            t[c + _W_MAX] = window
+        t[c + _K] = k
+    ticks = ((now - t[c + _EPOCH]) & 0x3FFFFFFF) >> 4
+    off = ticks - t[c + _K]
+    if off > 1000:
+        off = 1000
+    if off < -1000:
+        off = -1000
+    # 0.4 * MSS * off^3, off in seconds; 62.5 units are one.
+    cube = off * off * off
+    grown = (cube // 6104) * mss // 100
+    target = t[c + _W_MAX] + grown
+    # Section 4.3: never slower than NewReno would be.
+    reno = t[c + _RENO_WINDOW]
+    reno += (acked * mss // reno) * 53 // 100 + 1
+    t[c + _RENO_WINDOW] = reno
+    if target < reno:
+        target = reno
+    if target > window + (window >> 1):
+        target = window + (window >> 1)
+    if target > window:
+        step = (target - window) * mss // window
+        window += step if step else 1
+    return window

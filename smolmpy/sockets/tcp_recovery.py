@@ -1,0 +1,224 @@
+"""Loss: how TCP notices it and what it sends again (RFC 5681, 6582, 6675, 3042).
+
+The control block's layout is described in tcp.py. With SACK the pieces that the peer has are kept
+in the SACKED list, and recovery fills the holes between them, as far as the congestion window
+allows. Without, it sends the first segment again for each ACK that is no more than a part.
+"""
+
+import micropython
+from micropython import const
+
+from ..iface.schedule import wake
+from .ranges import insert, reach, total
+from .tcp_congestion import grow, reduce
+
+_NOW = const(4)
+_SACK_AT = const(114)
+
+_T_FLAGS = const(5)
+_T_SND_UNA = const(10)
+_T_SND_NXT = const(11)
+_T_SND_MAX = const(12)
+_T_MSS = const(21)
+_T_BACKOFF = const(33)
+_T_DUP_ACKS = const(38)
+_T_CWND = const(41)
+_T_SSTHRESH = const(42)
+_T_RECOVER = const(43)
+_T_HIGH_RXT = const(44)
+_T_DUPLICATES = const(53)
+_T_OPTIONS = const(55)
+_T_SACKED = const(61)
+
+_F_AGAIN = const(512)
+_F_RECOVERY = const(1024)
+_F_SACK = const(2048)
+
+_O_CONGESTION = const(48)
+_DUP_ACK_THRESHOLD = const(3)
+
+
+@micropython.viper
+def sacked(state, tcb, l4) -> int:
+    """Notes the pieces that the SACK option at SACK_AT reports; returns 1 if any of it is new."""
+    t = ptr32(tcb)
+    p = ptr8(l4)
+    una = t[_T_SND_UNA]
+    sent = (t[_T_SND_MAX] - una) & 0x3FFFFFFF
+    table = t[_T_SACKED]
+    before = int(total(tcb, _T_SND_UNA, table, sent))
+    i = ptr32(state)[_SACK_AT]
+    end = i + p[i + 1]
+    i += 2
+    while i + 8 <= end:
+        first = (p[i] << 24) | (p[i + 1] << 16) | (p[i + 2] << 8) | p[i + 3]
+        last = (p[i + 4] << 24) | (p[i + 5] << 16) | (p[i + 6] << 8) | p[i + 7]
+        i += 8
+        # What lies below SND_UNA is a D-SACK (RFC 2883) or old; beyond SND_MAX it is a lie.
+        first = (first - una) & 0x3FFFFFFF
+        last = (last - una) & 0x3FFFFFFF
+        if first < last and last <= sent:
+            insert(tcb, _T_SND_UNA, table, first, last - first)
+    return 1 if int(total(tcb, _T_SND_UNA, table, sent)) > before else 0
+
+
+@micropython.viper
+def duplicate(state, tcb, slot: int):
+    """An ACK has come that acknowledges nothing new, but says that something has arrived."""
+    t = ptr32(tcb)
+    t[_T_DUP_ACKS] += 1
+    t[_T_DUPLICATES] += 1
+    wake(state, slot)
+    flags = t[_T_FLAGS]
+    if flags & _F_RECOVERY:
+        if not flags & _F_SACK and t[_T_OPTIONS] & _O_CONGESTION:
+            t[_T_CWND] += t[_T_MSS]
+        return
+    if ((t[_T_SND_NXT] - t[_T_SND_MAX]) >> 31) & 1:
+        return  # after a timeout everything goes out again anyhow
+    if t[_T_DUP_ACKS] < _DUP_ACK_THRESHOLD:
+        if not flags & _F_SACK:
+            return
+        sent = (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF
+        if int(total(tcb, _T_SND_UNA, t[_T_SACKED], sent)) <= 2 * t[_T_MSS]:
+            return
+    # RFC 6582 section 3.2 step 2: not for the echo of a recovery that is just over.
+    if ((t[_T_SND_UNA] - t[_T_RECOVER]) >> 31) & 1:
+        return
+    flight = (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF
+    reduce(tcb, flight)
+    t[_T_RECOVER] = t[_T_SND_MAX]
+    t[_T_HIGH_RXT] = t[_T_SND_UNA]
+    t[_T_FLAGS] = flags | _F_RECOVERY | _F_AGAIN
+    if t[_T_OPTIONS] & _O_CONGESTION:
+        t[_T_CWND] = t[_T_SSTHRESH]
+        if not flags & _F_SACK:
+            t[_T_CWND] += _DUP_ACK_THRESHOLD * t[_T_MSS]
+
+
+@micropython.viper
+def progress(state, tcb, slot: int, acked: int):
+    """SND_UNA has moved on by `acked` bytes."""
+    t = ptr32(tcb)
+    flags = t[_T_FLAGS]
+    if flags & _F_SACK:
+        reach(tcb, _T_SND_UNA, t[_T_SACKED], 0)
+    t[_T_DUP_ACKS] = 0
+    if not flags & _F_RECOVERY:
+        grow(state, tcb, acked)
+        return
+    una = t[_T_SND_UNA]
+    mss = t[_T_MSS]
+    if not ((una - t[_T_RECOVER]) >> 31) & 1:
+        t[_T_FLAGS] = flags & ~(_F_RECOVERY | _F_AGAIN)
+        if t[_T_OPTIONS] & _O_CONGESTION:
+            flight = (t[_T_SND_MAX] - una) & 0x3FFFFFFF
+            if flight < mss:
+                flight = mss
+            flight += mss
+            t[_T_CWND] = flight if flight < t[_T_SSTHRESH] else t[_T_SSTHRESH]
+        return
+    # A part: what is missing next goes out at once.
+    if ((t[_T_HIGH_RXT] - una) >> 31) & 1:
+        t[_T_HIGH_RXT] = una
+    if not flags & _F_SACK or t[_T_HIGH_RXT] == una:
+        t[_T_FLAGS] |= _F_AGAIN
+    if not flags & _F_SACK and t[_T_OPTIONS] & _O_CONGESTION:
+        window = t[_T_CWND] - acked + mss
+        t[_T_CWND] = window if window > mss else mss
+    wake(state, slot)
+
+
+@micropython.viper
+def timeout(tcb):
+    """The retransmission timer has fired: everything is sent again, beginning with one segment."""
+    t = ptr32(tcb)
+    flight = (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF
+    if t[_T_OPTIONS] & _O_CONGESTION:
+        if not t[_T_BACKOFF]:
+            reduce(tcb, flight)
+        t[_T_CWND] = t[_T_MSS]
+    if t[_T_BACKOFF] and t[_T_FLAGS] & _F_SACK:
+        t[t[_T_SACKED] + 1] = 0  # the peer may have dropped what it reported (RFC 2018 section 8)
+    t[_T_RECOVER] = t[_T_SND_MAX]
+    t[_T_FLAGS] &= ~(_F_RECOVERY | _F_AGAIN)
+    t[_T_DUP_ACKS] = 0
+
+
+@micropython.viper
+def hole(tcb) -> int:
+    """In recovery: how far beyond SND_UNA the next hole lies that has not been sent again.
+
+    Word 2 of the control block gets its length. Returns -1 where there is none, or where the
+    window has no room for it (RFC 6675 section 4).
+    """
+    t = ptr32(tcb)
+    una = t[_T_SND_UNA]
+    mss = t[_T_MSS]
+    table = t[_T_SACKED]
+    at = table + 2
+    stop = at + 2 * t[table + 1]
+    if at == stop:
+        return -1
+    top = (t[stop - 1] - una) & 0x3FFFFFFF
+    begin = (t[_T_HIGH_RXT] - una) & 0x3FFFFFFF
+    if int(in_flight(tcb)) + mss > t[_T_CWND]:
+        return -1
+    while at < stop:
+        first = (t[at] - una) & 0x3FFFFFFF
+        end = (t[at + 1] - una) & 0x3FFFFFFF
+        if begin < first:
+            if top - begin <= 2 * mss and begin:
+                return -1  # it may be under way still, behind what has overtaken it
+            t[2] = first - begin
+            return begin
+        if begin < end:
+            begin = end
+        at += 2
+    return -1
+
+
+@micropython.viper
+def in_flight(tcb) -> int:
+    """In recovery with SACK: how much is under way, as far as one can know.
+
+    That is what has been sent again, and what lies beyond the highest piece that has arrived.
+    """
+    t = ptr32(tcb)
+    una = t[_T_SND_UNA]
+    table = t[_T_SACKED]
+    n = t[table + 1]
+    top = 0
+    if n:
+        top = (t[table + 2 * n + 1] - una) & 0x3FFFFFFF
+    begin = (t[_T_HIGH_RXT] - una) & 0x3FFFFFFF
+    if begin >> 29:
+        begin = 0
+    if top < begin:
+        top = begin
+    sent = (t[_T_SND_MAX] - una) & 0x3FFFFFFF
+    return sent - top + begin - int(total(tcb, _T_SND_UNA, table, begin))
+
+
+@micropython.viper
+def skip(tcb, ahead: int) -> int:
+    """After a timeout: the first byte at or beyond `ahead` that the peer does not have.
+
+    Word 2 of the control block gets the number of bytes up to the next piece that it has.
+    """
+    t = ptr32(tcb)
+    una = t[_T_SND_UNA]
+    table = t[_T_SACKED]
+    at = table + 2
+    stop = at + 2 * t[table + 1]
+    t[2] = 0x1FFFFFFF
+    while at < stop:
+        first = (t[at] - una) & 0x3FFFFFFF
+        end = (t[at + 1] - una) & 0x3FFFFFFF
+        if ahead < first:
+            t[2] = first - ahead
+            return ahead
+        if ahead < end:
+            ahead = end
+        at += 2
+    return ahead
