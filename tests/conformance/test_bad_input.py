@@ -126,6 +126,8 @@ def test_tcp():
         w.drops(w.p.frame("A", 1, 1, offset=offset), "tcp_malformed")
     for n in range(1, 20):
         w.drops(ip(tcp(1, 6969, "S")[34 : 34 + n], 6), "tcp_malformed")
+    w.drops(tcp(0, 6969, "S"), "tcp_malformed")
+    w.drops(tcp(1, 0, "S"), "tcp_malformed")
     w.check()
 
 

@@ -304,3 +304,45 @@ def test_fifth_ack_of_one_connection_is_not_another_s():
     q.expect("A", 1, 1, b"to q")
     p.send("A", 1, 1, b"from p")
     assert recv(s) == b"from p" and t.recv_queue == 0 and t.send_queue == 4
+
+
+def test_first_an_old_segment_does_not_acknowledge_into_a_closed_window():
+    h, p, s = established(rx=64)
+    p.send("A", 1, 1, bytes(64))
+    h.advance(20)
+    p.expect("A", 1, 65, win=0)
+    s.send(b"q")
+    p.expect("A", 1, 65, b"q")
+    p.send("A", 60, 2, b"zzzzz")
+    p.send("A", 80, 2, b"z")
+    assert s.send_queue == 1
+    h.clear()
+    p.send("A", 65, 2)
+    assert s.send_queue == 0
+
+
+def test_second_rst_of_a_connection_that_was_over_is_no_error():
+    for name in ("CLOSING", "LAST_ACK", "TIME_WAIT"):
+        h, p, s = in_state(name)
+        p.send("R")
+        check_state(s, "CLOSED")
+        assert recv(s) in (0, -107), name
+
+
+def test_fourth_syn_ack_in_syn_received_has_to_fit():
+    # A simultaneous open is completed by the peer's own SYN,ACK alone.
+    h, p, s = in_state("SYN_SENT")
+    p.send("S", 0)
+    p.expect("SA", 0, 1)
+    for seq, ack in ((5, 1), (-1, 1), (0, 5), (0, 0), (3000, 1)):
+        p.send("SA", seq, ack)
+        check_state(s, "SYN_RECEIVED")
+
+
+def test_fifth_time_wait_is_not_prolonged_by_old_data():
+    h, p, s = in_state("TIME_WAIT")
+    h.advance(s.time_wait - 1000)
+    p.send("A", 0, 2, b"x")
+    p.expect("A", 2, 2)
+    h.advance(1100)
+    check_state(s, "CLOSED")

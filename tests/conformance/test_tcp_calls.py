@@ -257,3 +257,41 @@ def test_reverse_service_for_a_long_time():
         back += len(out)
     p.send("A", at, back)
     assert s.send_queue == 0
+
+
+def test_may_recv_in_every_state():
+    for name in ALL:
+        h, p, s = in_state(name)
+        assert s.may_recv() == (name in RECEIVING), name
+        assert s.is_open == (name != "TIME_WAIT"), name
+
+
+def test_data_counts_for_may_recv_when_the_half_is_closed():
+    h, p, s = established()
+    p.send("FA", 1, 1, b"x")
+    assert s.may_recv() and s.can_recv()
+    recv(s)
+    assert not s.may_recv() and s.can_recv()
+
+
+def test_counts_are_checked():
+    h, p, s = established()
+    b = bytearray(8)
+    assert s.send(b, 8) == 8 and s.send(b, 0) == 0
+    p.send("A", 1, 1, b"12345678")
+    assert s.recv_into(b, 8) == 8 and bytes(b) == b"12345678"
+    # More than the buffer holds is not read beyond its end, nor written.
+    assert s.send(b, 9) == 8
+    p.send("A", 9, 9, b"123456789")
+    assert s.recv_into(b, 9) == 8 and s.recv_queue == 1
+
+
+def test_options_are_checked():
+    s = TCPSocket(64, 64)
+    for name in ("ack_delay", "keep_alive", "timeout", "time_wait", "hop_limit"):
+        for bad in (-1, "x", None, 1 << 40):
+            try:
+                setattr(s, name, bad)
+            except (ValueError, TypeError):
+                continue
+            raise AssertionError("%s = %r accepted" % (name, bad))

@@ -206,6 +206,7 @@ def test_5681_recovery_halves_the_window():
         h, p, s = established(tx=8000, rx=100, congestion=kind, syn={"mss": MSS})
         at = grow(h, p, s, 1000)
         s.send(bytes(6000))
+        h.run()
         before = flight(p)
         n = len(before)
         assert n >= 4

@@ -305,3 +305,82 @@ def test_ttl_of_a_connection():
     h, p, s = connecting(hop_limit=5)
     h.advance(1200)
     p.expect("S", 0, ttl=5)
+
+
+def test_3_5_the_window_of_the_syn_ack_is_read_exactly():
+    for win in (3, 200, 255, 256):
+        h, p, s = connecting(nagle=False)
+        p.send("SA", 0, 1, mss=536, win=win)
+        p.expect("A", 1, 1)
+        s.send(bytes(win))
+        p.expect("A", 1, 1, bytes(win))
+        s.send(b"x")
+        h.expect_nothing()
+
+
+def test_3_7_1_mss_is_found_among_other_options():
+    for o in (
+        b"\x01\x02\x04\x03\xe8",
+        b"\x01\x01\x01\x02\x04\x03\xe8",
+        b"\xfd\x04\x00\x64\x02\x04\x03\xe8",
+        b"\x02\x04\x03\xe8\xfd\x04\x00\x64",
+        b"\xfd\x02\x02\x04\x03\xe8",
+        b"\x02\x04\x03\xe8\x00\x02\x04\x00\x64",
+    ):
+        h, s = listener(tx=3000, nagle=False)
+        p = Peer(h)
+        p.send("S", 0, options=o)
+        p.expect("SA", 0, 1)
+        p.send("A", 1, 1)
+        s.send(bytes(1500))
+        r = p.expect("A", 1, 1)
+        assert len(r.data) == 1000, (o, r)
+
+
+def test_3_5_hard_icmp_error_ends_a_connection_attempt():
+    # RFC 1122 4.2.3.9: codes 2 to 4 are hard errors, but 4 has a meaning of its own (RFC 1191).
+    h, p, s = connecting()
+    h.advance(1200)
+    f = p.expect("S", 0).frame[14:42]
+    h.inject(icmp(3, 4, b"\x00\x00\x02\x00", data=f))
+    check_state(s, "SYN_SENT")
+    h.inject(icmp(3, 3, data=f))
+    check_state(s, "CLOSED")
+    assert recv(s) == -111
+
+
+def test_3_5_listener_keeps_its_address_after_a_failed_handshake():
+    h = Host()
+    h.iface.add_address("192.168.69.2/24")
+    s, t = h.add(TCPSocket(64, 64)), h.add(TCPSocket(64, 64))
+    s.listen(80)
+    t.listen(81, OUR)
+    h.run()
+    h.clear()
+    for port, dst, answer in (
+        (80, "192.168.69.2", "SA"),
+        (80, OUR, "SA"),
+        (81, OUR, "SA"),
+        (81, "192.168.69.2", "RA"),
+        (81, OUR, "SA"),
+    ):
+        p = Peer(h, port=2000, to=port)
+        p.send("S", 0, dst=dst)
+        r = h.expect("tcp", flags=answer, src=dst)
+        if answer == "SA":
+            p.irs = r.seq
+            p.send("R", 1, dst=dst)
+        h.expect_nothing()
+    check_state(s, "LISTEN")
+    check_state(t, "LISTEN")
+
+
+def test_keep_alive_does_nothing_before_the_connection_is_open():
+    h, p, s = connecting(keep_alive=100)
+    h.advance(900)
+    h.expect_nothing()
+    check_state(s, "SYN_SENT")
+    h.advance(6000)
+    while h.device.sent:
+        p.expect("S", 0)
+    check_state(s, "SYN_SENT")

@@ -303,3 +303,35 @@ def test_lost_between_many():
     while len(out) < 1000:
         out += got[len(out)]
     assert out == data and s.send_queue == 0
+
+
+def test_6298_syn_ack_was_lost_the_first_rto_is_three_seconds():
+    h, p, s = syn_received()
+    h.advance(1100)
+    p.expect("SA", 0, 1)
+    p.send("A", 1, 1)
+    s.send(b"x")
+    t = p.expect("A", 1, 1, b"x").at
+    h.advance(10000)
+    near(p.expect("A", 1, 1).at - t, 3000, 100)
+
+
+def test_6298_a_lost_segment_does_not_slow_a_fast_connection():
+    h, p, s = established()
+    s.send(b"x")
+    t = p.expect("A", 1, 1, b"x").at
+    h.advance(1000)
+    first = p.expect("A", 1, 1, b"x").at - t
+    h.clear()
+    p.send("A", 1, 2)
+    s.send(b"y")
+    t = p.expect("A", 2, 1, b"y").at
+    h.advance(4000)
+    # The timer may stay backed off until a new sample, no more.
+    assert p.expect("A", 2, 1, b"y").at - t <= 8 * first
+
+
+def test_3_8_3_syn_received_lasts_as_long_as_a_syn():
+    h, p, s = syn_received()
+    h.advance(179000)
+    check_state(s, "SYN_RECEIVED")
