@@ -39,12 +39,13 @@ where that has one; times are milliseconds modulo 2^30, and 0 where a timer does
     49  SND_SMALL       the end of the last segment that was less than full
     50  LAST_PIECE      the first sequence number of the last segment that came before its turn
     51  RETRANSMITS, TIMEOUTS, DUPLICATES, OUT_OF_ORDER     counts
-    55  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN; 16 NewReno, 32 CUBIC
-    56  HOP_LIMIT
-    57  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
-    61  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
-    62  CUBIC           where CUBIC's words lie (tcp_congestion.py), 0 if it is not used
-    63  the list of what we have beyond RCV_NXT
+    55  DUP_DUE         segments that came before their turn, and have not been answered
+    56  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN; 16 NewReno, 32 CUBIC
+    57  HOP_LIMIT
+    58  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
+    62  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
+    63  CUBIC           where CUBIC's words lie (tcp_congestion.py), 0 if it is not used
+    64  the list of what we have beyond RCV_NXT
 
 FLAGS: 1 ACK_NOW, an ACK is due at once; 2 NO_DELAY, Nagle's algorithm is off; 4 RESET, an RST is
 due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any address; 32 TIMING;
@@ -60,14 +61,14 @@ import micropython
 from micropython import const
 
 from ..errno import EADDRINUSE, EALREADY, EISCONN
-from ..iface.demux import lookup
+from ..iface.demux import insert, lookup, remove
 from ..iface.interface import HANDLERS
 from ..iface.route import next_hop
 from ..iface.schedule import set_due, wake
 from ..kernel import copy
 from ..wire.address import parse, to_word
 from .base import Socket, buffer, check_port, write_addr
-from .tcp_input import choose_iss, icmp_error, ingress
+from .tcp_input import choose_iss, icmp_error, ingress, scale
 from .tcp_output import egress
 
 _NOW = const(4)
@@ -111,16 +112,16 @@ _T_SSTHRESH = const(42)
 _T_SHIFTS = const(45)
 _T_HEARD = const(48)
 _T_RETRANSMITS = const(51)
-_T_OPTIONS = const(55)
-_T_HOP_LIMIT = const(56)
-_T_ACK_DELAY = const(57)
-_T_KEEP_ALIVE = const(58)
-_T_TIMEOUT = const(59)
-_T_TIME_WAIT_MS = const(60)
-_T_SACKED = const(61)
-_T_CUBIC = const(62)
-_T_GAPS = const(63)
-_T_GAPS_LEN = const(64)
+_T_OPTIONS = const(56)
+_T_HOP_LIMIT = const(57)
+_T_ACK_DELAY = const(58)
+_T_KEEP_ALIVE = const(59)
+_T_TIMEOUT = const(60)
+_T_TIME_WAIT_MS = const(61)
+_T_SACKED = const(62)
+_T_CUBIC = const(63)
+_T_GAPS = const(64)
+_T_GAPS_LEN = const(65)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -248,32 +249,36 @@ class TCPSocket(Socket):
 
     # Opening
 
-    def _start(self, state, remote, local, ports):
-        # A fresh control block; sizes and options stay.
+    @micropython.viper
+    def _start(self, kind: int):
+        # A fresh control block for the SRC (the remote end), DST and PORTS in the interface's
+        # state; sizes and options stay.
         tcb = self._tcb
-        for first, last in (
-            (_T_SND_UNA, _T_RX_SIZE),
-            (_T_TX_HEAD, _T_TX_SIZE),
-            (_T_SRTT, _T_OPTIONS),
-        ):
-            for i in range(first, last):
-                tcb[i] = 0
-        tcb[_T_GAPS_LEN] = 0
-        tcb[tcb[_T_SACKED] + 1] = 0
-        tcb[_T_FLAGS] &= _F_NO_DELAY
-        tcb[_T_REMOTE] = remote
-        tcb[_T_LOCAL] = local
-        tcb[_T_PORTS] = ports
-        shift = 0
-        while len(self._rx) >> shift > 65535:
-            shift += 1
-        tcb[_T_SHIFTS] = shift << 8
-        tcb[_T_RTO] = _INITIAL_RTO
-        tcb[_T_MSS] = _DEFAULT_MSS
-        tcb[_T_PROGRESS] = self._st[_NOW]
-        tcb[_T_HEARD] = self._st[_CLOCK]
-        tcb[_T_STATE] = state
-        self._name(_TCP, remote, local, ports)
+        t = ptr32(tcb)
+        state = self._st
+        st = ptr32(state)
+        size = t[_T_RX_SIZE]
+        i = _T_SND_UNA
+        while i < _T_OPTIONS:
+            if i != _T_RX_SIZE and i != _T_TX_SIZE:
+                t[i] = 0
+            i += 1
+        t[_T_GAPS_LEN] = 0
+        t[t[_T_SACKED] + 1] = 0
+        t[_T_FLAGS] &= _F_NO_DELAY
+        t[_T_REMOTE] = st[_SRC]
+        t[_T_LOCAL] = st[_DST]
+        t[_T_PORTS] = st[_PORTS]
+        t[_T_SHIFTS] = int(scale(size))
+        t[_T_RTO] = _INITIAL_RTO
+        t[_T_MSS] = _DEFAULT_MSS
+        t[_T_PROGRESS] = st[_NOW]
+        t[_T_HEARD] = st[_CLOCK]
+        t[_T_STATE] = kind
+        slot = int(self._slot)
+        demux = self.iface._demux
+        remove(demux, slot)
+        insert(demux, state, slot, _TCP)
 
     def _need_closed(self):
         self._need_iface()
@@ -293,9 +298,12 @@ class TCPSocket(Socket):
         """
         self._need_closed()
         check_port(port, least=1)
-        local = self._local_word(addr)
-        self._start(_LISTEN, 0, local, port)
-        if not local:
+        st = self._st
+        st[_SRC] = 0
+        st[_DST] = self._local_word(addr)
+        st[_PORTS] = port
+        self._start(_LISTEN)
+        if addr is None:
             self._tcb[_T_FLAGS] |= _F_ANY
 
     def connect(self, addr, port, local_port=0):
@@ -314,18 +322,18 @@ class TCPSocket(Socket):
         st = self._st
         if next_hop(st) == 0 and local != to_word(addr):
             raise ValueError("addr: %d.%d.%d.%d is a broadcast address" % tuple(addr))
-        if not local_port:
+        chosen = local_port
+        if not chosen:
             local_port = self._free_port(_TCP, local)
-        else:
-            st[_SRC] = to_word(addr)
-            st[_DST] = local
-            st[_PORTS] = (port << 16) | local_port
+        st[_SRC] = to_word(addr)
+        st[_DST] = local
+        st[_PORTS] = (port << 16) | local_port
+        if chosen:
             slot = lookup(self.iface._demux, st, _TCP)
             if slot >= 0 and self.iface.sockets[slot].state != _LISTEN:
                 raise OSError(EADDRINUSE, "local_port %d: that connection exists" % local_port)
-        self._start(_SYN_SENT, to_word(addr), local, (port << 16) | local_port)
-        tcb = self._tcb
-        choose_iss(st, tcb)
+        self._start(_SYN_SENT)
+        choose_iss(st, self._tcb)
         self._wake()
         return 0
 
@@ -541,14 +549,16 @@ class TCPSocket(Socket):
     # Data
 
     @micropython.native
-    def send(self, buf, n=-1):
+    def send(self, buf, n=None):
         """Queues up to n bytes of buf (all of it by default); returns how many.
 
         -EAGAIN while connecting or without room, -EPIPE after close(), the error that ended the
         connection, once, and -ENOTCONN.
         """
-        if n < 0 or n > len(buf):
+        if n is None or n > len(buf):
             n = len(buf)
+        elif n < 0:
+            raise ValueError("n must not be negative")
         return self._send(buf, n)
 
     @micropython.viper
@@ -594,14 +604,16 @@ class TCPSocket(Socket):
         return n
 
     @micropython.native
-    def recv_into(self, buf, n=-1):
+    def recv_into(self, buf, n=None):
         """Takes up to n bytes (len(buf) by default); returns how many.
 
         0 at the end of the stream, -EAGAIN when nothing is there yet; when all has been taken, the
         error that ended the connection, once, and -ENOTCONN.
         """
-        if n < 0 or n > len(buf):
+        if n is None or n > len(buf):
             n = len(buf)
+        elif n < 0:
+            raise ValueError("n must not be negative")
         return self._recv(buf, n)
 
     @micropython.viper

@@ -25,6 +25,7 @@ _PORTS = const(9)
 _PSEUDO = const(10)
 _GROUP = const(11)
 _QUOTED = const(21)
+_QUOTED_MTU = const(22)
 _CLOCK = const(110)
 _TS_SEEN = const(111)
 _TS_VALUE = const(112)
@@ -36,6 +37,7 @@ _NEXT_STALE = const(126)
 _HASH = const(123)
 
 _C_TCP_RX = const(75)
+_C_TCP_TX = const(76)
 _C_TCP_MALFORMED = const(77)
 _C_TCP_CHECKSUM = const(78)
 _C_TCP_NO_SOCKET = const(79)
@@ -91,13 +93,14 @@ _T_HEARD = const(48)
 _T_SND_SMALL = const(49)
 _T_LAST_PIECE = const(50)
 _T_OUT_OF_ORDER = const(54)
-_T_OPTIONS = const(55)
-_T_ACK_DELAY = const(57)
-_T_KEEP_ALIVE = const(58)
-_T_TIME_WAIT_MS = const(60)
-_T_SACKED = const(61)
-_T_GAPS = const(63)
-_T_GAPS_LEN = const(64)
+_T_DUP_DUE = const(55)
+_T_OPTIONS = const(56)
+_T_ACK_DELAY = const(58)
+_T_KEEP_ALIVE = const(59)
+_T_TIME_WAIT_MS = const(61)
+_T_SACKED = const(62)
+_T_GAPS = const(64)
+_T_GAPS_LEN = const(65)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -148,6 +151,7 @@ _TCP = const(6)
 _CHALLENGES_A_SECOND = const(10)
 _DEFAULT_MSS = const(536)  # RFC 9293 section 3.7.1
 _TS_RECENT_LIFETIME = const(31640)  # 24 days in units of 2^16 ms (RFC 7323 section 5.5)
+_MIN_PATH_MSS = const(512)
 _MIN_RTO = const(200)
 _SYN_LOST_RTO = const(3000)  # RFC 6298 section 5.7
 _MAX_RTO = const(60000)
@@ -319,6 +323,7 @@ def _refuse(iface, state, frame, l4, n: int):
     s = int(checksum(l4, 0, 20, st[_PSEUDO] - n + 20)) ^ 0xFFFF
     p[_CHECKSUM] = s >> 8
     p[_CHECKSUM + 1] = s & 255
+    st[_C_TCP_TX] += 1
     st[_C_TCP_RST_TX] += 1
     reply(iface, state, frame, 20)
 
@@ -883,6 +888,7 @@ def _text(state, socket, tcb, slot: int, l4, at: int, size: int, fin: int):
         st[_C_TCP_OUT_OF_ORDER] += 1
         t[_T_OUT_OF_ORDER] += 1
         t[_T_FLAGS] |= _F_ACK_NOW
+        t[_T_DUP_DUE] += 1
         wake(state, slot)
         if not size or not int(range_insert(tcb, _T_RCV_NXT, _T_GAPS, ahead, size)):
             return
@@ -942,5 +948,14 @@ def icmp_error(iface, state, tcb, slot: int, number: int):
         return
     # A connection that exists does not die of an error that anybody may send (RFC 5461); one that
     # is being made tells its caller at once.
-    if t[_T_STATE] == _SYN_SENT and number != _EMSGSIZE:
+    if number == _EMSGSIZE:
+        mss = st[_QUOTED_MTU] - 40
+        if mss < _MIN_PATH_MSS:
+            mss = _MIN_PATH_MSS  # an old router that does not say (RFC 1191), or an attack
+        if mss < t[_T_MSS]:
+            t[_T_MSS] = mss
+            t[_T_SND_NXT] = t[_T_SND_UNA]
+            t[_T_FLAGS] &= ~_F_TIMING
+            wake(state, slot)
+    elif t[_T_STATE] == _SYN_SENT:
         close_down(iface, tcb, slot, number)

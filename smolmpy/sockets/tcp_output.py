@@ -60,12 +60,13 @@ _T_HEARD = const(48)
 _T_SND_SMALL = const(49)
 _T_RETRANSMITS = const(51)
 _T_TIMEOUTS = const(52)
-_T_OPTIONS = const(55)
-_T_HOP_LIMIT = const(56)
-_T_KEEP_ALIVE = const(58)
-_T_TIMEOUT = const(59)
-_T_SACKED = const(61)
-_T_GAPS_LEN = const(64)
+_T_DUP_DUE = const(55)
+_T_OPTIONS = const(56)
+_T_HOP_LIMIT = const(57)
+_T_KEEP_ALIVE = const(59)
+_T_TIMEOUT = const(60)
+_T_SACKED = const(62)
+_T_GAPS_LEN = const(65)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -114,6 +115,8 @@ _GIVE_UP = const(900000)
 _GIVE_UP_SYN = const(180000)
 _ARP_RETRY = const(1000)
 _KEEP_ALIVE_PROBES = const(4)
+_BLACK_HOLE = const(2)  # timeouts in a row
+_SAFE_MSS = const(536)
 
 _EAGAIN = const(11)
 _ENETUNREACH = const(101)
@@ -171,9 +174,20 @@ def egress(socket) -> int:
     if result == 0 and turns:
         if t[_T_FLAGS] & _F_ACK_NOW:
             ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
-            result = int(_segment(socket, tcb, ahead, 0, _ACK))
+            # One for each segment that came before its turn, since the peer counts them (RFC 5681
+            # section 4.2): as many as make it act, or one if it can read which they are.
+            copies = t[_T_DUP_DUE]
+            if copies > 3:
+                copies = 3
+            if copies == 0 or t[_T_FLAGS] & _F_SACK:
+                copies = 1
+            while copies and result == 0:
+                result = int(_segment(socket, tcb, ahead, 0, _ACK))
+                if result == 0:
+                    count += 1
+                    copies -= 1
             if result == 0:
-                count += 1
+                t[_T_DUP_DUE] = 0
         if probe and result == 0:
             # RFC 9293 section 3.8.4: a segment that the peer has to answer.
             ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
@@ -219,6 +233,9 @@ def _retransmission_timeout(socket, tcb) -> int:
     t[_T_TIMEOUTS] += 1
     if t[_T_SND_MAX] != t[_T_SND_UNA]:
         recovery_timeout(tcb)
+    if t[_T_BACKOFF] >= _BLACK_HOLE and t[_T_TX_LEN] >= t[_T_MSS] and t[_T_MSS] > _SAFE_MSS:
+        # Full segments vanish, without an ICMP error that says so (RFC 2923 section 2.1).
+        t[_T_MSS] = _SAFE_MSS
     if not t[_T_SND_WND] or t[_T_SND_MAX] == t[_T_SND_UNA]:
         t[_T_FLAGS] |= _F_PROBE
     # All that is in flight goes out again: the peer has kept what it could, and acknowledges more

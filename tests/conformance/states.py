@@ -64,7 +64,7 @@ def check_state(s, name):
 
 
 # Features that have scenarios and no implementation: an entry goes when the feature comes.
-NOT_YET = ("window scaling", "NewReno", "path MTU")
+NOT_YET = ()
 
 
 def lacks(*names):
