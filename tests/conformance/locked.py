@@ -1,8 +1,11 @@
 """Devices that allocate nothing, and the heap lock, for scenarios under a locked heap."""
 
+from array import array
+
 import micropython
 
 from frames import OUR_MAC
+from smolmpy.kernel import copy
 
 
 class PreparedDevice:
@@ -46,6 +49,7 @@ class End:
         self.slots = slots
         self.ring = [bytearray(1514) for _ in range(slots)]
         self.lengths = [0] * slots
+        self.block = array("I", [0] * 4)
         self.first = 0
         self.count = 0
         self.sent = 0
@@ -58,8 +62,8 @@ class End:
         n = self.lengths[self.first]
         self.first = (self.first + 1) % self.slots
         self.count -= 1
-        for i in range(n):
-            buf[i] = frame[i]
+        self.block[2] = n
+        copy(buf, frame, self.block)
         return n
 
     def transmit(self, buf, length):
@@ -72,8 +76,8 @@ class End:
             return -11
         slot = (to.first + to.count) % to.slots
         frame = to.ring[slot]
-        for i in range(length):
-            frame[i] = buf[i]
+        self.block[2] = length
+        copy(frame, buf, self.block)
         to.lengths[slot] = length
         to.count += 1
         return 0

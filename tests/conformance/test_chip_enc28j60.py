@@ -132,3 +132,11 @@ def test_dead_receiver():
         assert k.driver.receive(k.rx) == -5
     assert k.count("restarts") == 1
     k.works()
+
+
+def test_given_back():
+    return chip.given_back(NAME)
+
+
+def test_between():
+    return chip.between(NAME)

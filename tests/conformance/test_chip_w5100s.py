@@ -1,9 +1,13 @@
 """The driver of the W5100S, against the model of the chip."""
 
 import chip_scenarios as chip
-from tests.models.kit import Kit, frame
+from tests.models.kit import OTHER, Kit, frame
 
 NAME = "w5100s"
+
+# Words of the driver's state.
+_READ_AT = 3
+_WRITE_AT = 4
 
 
 def test_sizes():
@@ -89,3 +93,48 @@ def test_useless_restarts():
         assert k.driver.receive(k.rx) == -5
     assert k.count("restarts") == 1
     k.works()
+
+
+def test_given_back():
+    return chip.given_back(NAME)
+
+
+def test_between():
+    return chip.between(NAME)
+
+
+def test_absurd_size():
+    """Sn_RX_RSR tells of more than there is memory."""
+    k = Kit(NAME)
+    k.model.rx_wr = k.model.rx_freed + 20000
+    assert k.driver.receive(k.rx) == -5
+    k.works()
+
+
+def _move_to(k, at):
+    # Both rings empty, at a position of 16 bits.
+    m, state = k.model, k.driver._state
+    m.rx_rd = m.rx_wr = m.rx_freed = state[_READ_AT] = at
+    m.tx_rd = m.tx_wr = m.tx_end = state[_WRITE_AT] = at
+    m.written = []
+
+
+def test_end_of_the_ring():
+    """Frames that begin at every distance from the end, and end before, at and behind it."""
+    k = Kit(NAME)
+    for distance in range(1, 100):
+        for n in (60, 61, 63, 64, 95, 96, 97):
+            _move_to(k, 0x2000 * (distance & 7) - distance & 0xFFFF)
+            data = frame(n, distance)
+            assert k.model.inject(data)
+            k.expect(data)
+            k.sends(frame(n, distance, OTHER))
+    for distance in range(100, 1620, 19):
+        _move_to(k, 0x4000 - distance)
+        for n in (1514, distance - 2, distance - 1, distance, distance + 1):
+            if 60 <= n <= 1514:
+                _move_to(k, 0x4000 - distance)
+                assert k.model.inject(frame(n, n))
+                k.expect(frame(n, n))
+                k.sends(frame(n, n, OTHER))
+    assert k.count("rx_errors") == 0

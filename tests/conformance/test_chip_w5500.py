@@ -89,3 +89,19 @@ def test_useless_restarts():
         assert k.driver.receive(k.rx) == -5
     assert k.count("restarts") == 1
     k.works()
+
+
+def test_given_back():
+    return chip.given_back(NAME)
+
+
+def test_between():
+    return chip.between(NAME)
+
+
+def test_absurd_size():
+    """Sn_RX_RSR tells of more than there is memory."""
+    k = Kit(NAME)
+    k.model.rx_wr = k.model.rx_freed + 20000
+    assert k.driver.receive(k.rx) == -5
+    k.works()

@@ -19,6 +19,7 @@ def sender(n=500, rtt=200, h=None, **opts):
 def flight(p):
     """The relative sequence numbers of what was sent."""
     seqs = []
+    p.h.run()
     while p.h.device.sent:
         seqs.append(p.expect("A").rel)
     return seqs

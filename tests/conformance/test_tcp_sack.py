@@ -163,6 +163,7 @@ def sending(n=1000, **opts):
 
 def flight(p):
     seqs = []
+    p.h.run()
     while p.h.device.sent:
         seqs.append(p.expect("A").rel)
     return seqs

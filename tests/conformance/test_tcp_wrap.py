@@ -31,11 +31,13 @@ def test_half_of_the_sequence_space():
 def near_wrap(tries=40):
     """A connection whose own first sequence number is at most 2000 below the wrap, or None.
 
-    The number grows with the clock (RFC 6528: one every 4 us), so waiting long enough brings
-    it near; the clock is set so that the next connection starts there.
+    The number grows with the clock (RFC 6528: about one every 4 us), so waiting long enough
+    brings it near; how fast is found out on the way.
     """
     h = Host(wrap=1 << 62, start=0)
     s = h.add(TCPSocket(2048, 4096))
+    rate = 250
+    before = None
     for _ in range(tries):
         s.connect(PEER, 80, 5000)
         p = Peer(h, port=80)
@@ -48,9 +50,12 @@ def near_wrap(tries=40):
         s.abort()
         h.run()
         h.clear()
-        gap = (M32 - isn) // 250
-        # The clock of a program wraps at 2^30 ms, and moves on by less than half of that.
-        h.t += max(1, min(gap - 2, 1 << 28))
+        if before is not None:
+            rate = max(1, ((isn - before) & M32) // step)
+        before = isn
+        # The first step is short, to see the rate: the number does not wrap in it.
+        step = 1000 if rate == 250 else max(1, (M32 - isn) // rate - 4)
+        h.t += step
         h.run()
     return None
 

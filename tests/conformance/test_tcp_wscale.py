@@ -98,7 +98,7 @@ def test_2_2_only_syn_segments_carry_it():
     if lacks("window scaling"):
         return lacks("window scaling")
     h, p, s = big(rx=2000, tx=3000)
-    p.send("S", 0, mss=1000, ws=0, win=1000)
+    p.send("S", 0, mss=100, ws=0, win=1000)
     p.expect("SA", 0, 1)
     p.send("A", 1, 1, win=100, ws=3)
     s.send(bytes(1000))
