@@ -322,7 +322,7 @@ class ENC28J60(SPIChip):
         self._put(_MACON4, 0x40)
         self._put_word(_MAMXFL, _LIMIT)
         self._put(_MABBIPG, 0x15 if full else 0x12)
-        self._put_word(_MAIPG, 0x0012 if full else 0x0C12)
+        self._put_word(_MAIPG, 0x0C12)
         if self.mac is not None:
             for i in range(6):
                 self._put(_MAADR[i], self.mac[i])

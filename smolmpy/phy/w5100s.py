@@ -117,6 +117,9 @@ class W5100S(W5500):
                 self._cs(1)
                 self._open_ring(self._rx_open, 0, _RX_HIGH)
             self._rx_piece(head, 4, 1)
+            if offset == _RING - 1:
+                self._cs(1)
+                self._open_ring(self._rx_open, 0, _RX_HIGH)
             length = (head[3] << 8 | head[4]) - 2
             if _MIN <= length <= _TAGGED and length + 2 <= state[_WAITING]:
                 if length <= state[_RX_ROOM]:
