@@ -137,10 +137,10 @@ class Fuzz:
         self.before = h.iface.counters()
         d.received = 0
 
-    def establish(self, s, p):
-        p.send("S", 0, mss=1000)
+    def establish(self, s, p, stamp=None, **offer):
+        p.send("S", 0, mss=1000, ts=stamp, **offer)
         p.expect("SA", 0, 1)
-        p.send("A", 1, 1)
+        p.send("A", 1, 1, ts=stamp)
         assert s.state == TCPSocket.ESTABLISHED
         return s, p
 
@@ -160,7 +160,12 @@ class Fuzz:
             self.device.sent = []
             p = Peer(h, 2000 + self.random.below(60000), 6971, src=THIRD, smac=THIRD_MAC)
             p.iss = (M32 - 200) if self.rounds & 4 else 1000
-            self.establish(victim, p)
+            # By turns a plain connection, one with SACK and window scaling, one with timestamps.
+            turn = self.deaths % 3
+            victim.timestamps = turn == 2
+            self.stamp = (5, 0) if turn == 2 else None
+            offer = {"sackok": True, "ws": 3} if turn else {}
+            self.establish(victim, p, self.stamp, **offer)
             self.third = p
             victim.send(b"victim" * 20)
             h.run()
@@ -189,10 +194,10 @@ class Fuzz:
             tcp(3000, 6970, "S", 7, options=tcp_options(**syn), **third),
             tcp(3000, 6970, "A", 8, 9, **third),
             tcp(3000, 9, "S", 7, **third),
-            p.frame("A", 1, 1, bytes(30)),
-            p.frame("A", 40, 61, bytes(60), sack=[(80, 90), (100, 110)]),
+            p.frame("A", 1, 1, bytes(30), ts=self.stamp),
+            p.frame("A", 40, 61, bytes(60), ts=self.stamp, sack=[(80, 90), (100, 110)]),
             p.frame("A", 1, 121, b"x", ts=(5, 6)),
-            p.frame("FA", 90, 100, bytes(20)),
+            p.frame("FA", 90, 100, bytes(20), ts=self.stamp),
             p.frame("R", 1),
             p.frame("S", 0, mss=1),
             # The living connection: an old duplicate, harmless as it stands.
