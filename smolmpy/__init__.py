@@ -31,6 +31,7 @@ _MODULES = {
         "sockets.ranges",
         "sockets.tcp_options",
         "sockets.tcp_congestion",
+        "sockets.tcp_cookie",
         "sockets.tcp_recovery",
         "sockets.tcp_input",
         "sockets.tcp_output",

@@ -58,8 +58,8 @@ NAMES = (
     "raw_rx",
     "raw_full",
     "tcp_challenge_acks",
-    "tcp_syn_dropped",  # every listener was taken
     "tcp_out_of_order",
+    "tcp_cookies",  # SYN cookies sent
 )
 
 

@@ -1,7 +1,8 @@
 """Which socket a packet is for: a hash table over addresses and ports, one array('I').
 
     0   MASK    number of buckets - 1
-    1   buckets: the slot + 1 of the first socket in each chain, 0 for none
+    1   SLOTS   number of sockets that there may be
+    2   buckets: the slot + 1 of the first socket in each chain, 0 for none
     then, for each slot: REMOTE, LOCAL (addresses, 0 for any), PORTS (remote << 16 | local, as in
     the interface's state), CHAIN (protocol << 16 | slot + 1 of the next in the chain)
 
@@ -19,7 +20,8 @@ _DST = const(8)
 _PORTS = const(9)
 
 _D_MASK = const(0)
-_D_BUCKETS = const(1)
+_D_SLOTS = const(1)
+_D_BUCKETS = const(2)
 _D_WORDS = const(4)
 _D_REMOTE = const(0)
 _D_LOCAL = const(1)
@@ -32,8 +34,9 @@ def make(slots):
     buckets = 4
     while buckets < 2 * slots:
         buckets *= 2
-    table = array("I", (0 for _ in range(1 + buckets + _D_WORDS * slots)))
+    table = array("I", (0 for _ in range(_D_BUCKETS + buckets + _D_WORDS * slots)))
     table[_D_MASK] = buckets - 1
+    table[_D_SLOTS] = slots
     return table
 
 
@@ -108,23 +111,30 @@ def remove(demux, slot: int):
 
 
 @micropython.viper
+def local(demux, state, protocol: int, slot: int) -> int:
+    """The first socket of `protocol`, from `slot` up, that has the local port in PORTS; or -1."""
+    t = ptr32(demux)
+    port = ptr32(state)[_PORTS] & 0xFFFF
+    slots = t[_D_SLOTS]
+    at = _D_BUCKETS + t[_D_MASK] + 1 + slot * _D_WORDS
+    while slot < slots:
+        if t[at + _D_PORTS] & 0xFFFF == port and t[at + _D_CHAIN] >> 16 == protocol:
+            return slot
+        slot += 1
+        at += _D_WORDS
+    return -1
+
+
+@micropython.viper
 def in_use(demux, state, protocol: int) -> int:
     """1 if a socket of `protocol` has the local port in PORTS, at the address DST or any."""
     t = ptr32(demux)
-    st = ptr32(state)
-    port = st[_PORTS] & 0xFFFF
-    dst = st[_DST]
-    bucket = 0
-    mask = t[_D_MASK]
-    records = _D_BUCKETS + mask + 1
-    while bucket <= mask:
-        link = t[_D_BUCKETS + bucket]
-        while link:
-            at = records + (link - 1) * _D_WORDS
-            chain = t[at + _D_CHAIN]
-            if t[at + _D_PORTS] & 0xFFFF == port and (chain >> 16) == protocol:
-                if t[at + _D_LOCAL] == dst or not dst or not t[at + _D_LOCAL]:
-                    return 1
-            link = chain & 0xFFFF
-        bucket += 1
+    dst = ptr32(state)[_DST]
+    records = _D_BUCKETS + t[_D_MASK] + 1
+    slot = int(local(demux, state, protocol, 0))
+    while slot >= 0:
+        addr = t[records + slot * _D_WORDS + _D_LOCAL]
+        if addr == dst or not dst or not addr:
+            return 1
+        slot = int(local(demux, state, protocol, slot + 1))
     return 0

@@ -27,6 +27,7 @@
     111 TS_SEEN, TS_VALUE, TS_ECHO  the timestamps of the TCP segment in hand, if it has any
     114 SACK_AT         where its SACK option lies, 0 for none
     115 TOS             type of service of the packet in hand
+    116 COOKIE_TIME     2^16 and when the last SYN cookie was sent, in units of 2^16 ms
     120 KEY             two words that nobody else knows (secret.py)
     122 NONCE           counts the random numbers drawn
     123 HASH            the result of secret.py
@@ -82,6 +83,7 @@ _TS_VALUE = const(112)
 _TS_ECHO = const(113)
 _SACK_AT = const(114)
 _TOS = const(115)
+_COOKIE_TIME = const(116)
 _KEY = const(120)
 _NONCE = const(122)
 _HASH = const(123)

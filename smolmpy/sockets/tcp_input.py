@@ -14,6 +14,8 @@ from ..kernel import checksum, copy, copy_sum
 from .ranges import insert as range_insert
 from .ranges import reach
 from .tcp_congestion import begin, reduce
+from .tcp_cookie import offer as cookie_offer
+from .tcp_cookie import take as cookie_take
 from .tcp_options import read
 from .tcp_recovery import duplicate, progress, sacked
 
@@ -43,8 +45,7 @@ _C_TCP_CHECKSUM = const(78)
 _C_TCP_NO_SOCKET = const(79)
 _C_TCP_RST_TX = const(80)
 _C_TCP_CHALLENGE_ACKS = const(84)
-_C_TCP_SYN_DROPPED = const(85)
-_C_TCP_OUT_OF_ORDER = const(86)
+_C_TCP_OUT_OF_ORDER = const(85)
 
 _T_STATE = const(4)
 _T_FLAGS = const(5)
@@ -236,9 +237,15 @@ def _examine(iface, state, frame, l4, n: int, slot: int):
         st[_C_TCP_MALFORMED] += 1
         return
     if slot < 0:
-        st[_C_TCP_NO_SOCKET] += 1
-        _refuse(iface, state, frame, l4, n)
-        return
+        kind = bits & (_SYN | _FIN | _RST | _ACK)
+        if kind == _SYN and int(cookie_offer(iface, state, frame, l4, n)):
+            return
+        if kind & (_SYN | _RST | _ACK) == _ACK:
+            slot = int(cookie_take(iface, state, l4, -1))
+        if slot < 0:
+            st[_C_TCP_NO_SOCKET] += 1
+            _refuse(iface, state, frame, l4, n)
+            return
     socket = iface.sockets[slot]
     kind = ptr32(socket._tcb)[_T_STATE]
     if kind == _TIME_WAIT and bits & (_SYN | _RST | _ACK) == _SYN:
@@ -250,6 +257,9 @@ def _examine(iface, state, frame, l4, n: int, slot: int):
                 return
             socket = iface.sockets[slot]
             kind = _LISTEN
+    if kind == _LISTEN and bits & (_SYN | _RST | _ACK) == _ACK:
+        if int(cookie_take(iface, state, l4, slot)) >= 0:
+            kind = _SYN_RECEIVED
     if kind == _LISTEN:
         _arrives_in_listen(iface, state, frame, l4, n, socket, slot)
     elif kind == _SYN_SENT:
