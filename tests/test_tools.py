@@ -1,6 +1,7 @@
 """The tools that other tests lean on: if they could not fail, those could not either."""
 
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -129,6 +130,20 @@ def _next_from(sock, address):
 def test_launcher_ends_with_its_command_and_hands_on_its_status(tap):
     argv = [sys.executable, "-m", "tools.launcher", tap, sys.executable, "-c", "exit(3)"]
     assert subprocess.run(argv, cwd=ROOT, timeout=20).returncode == 3
+
+
+def test_launcher_hands_on_ctrl_c(tap):
+    sleep = "print('up', flush=True)\n"
+    sleep = f"import time\ntry:\n {sleep} time.sleep(60)\nexcept KeyboardInterrupt: exit(4)"
+    argv = [sys.executable, "-m", "tools.launcher", tap, sys.executable, "-c", sleep]
+    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 4
+    finally:
+        launcher.stop(process)
+        process.stdout.close()
 
 
 def test_this_process_is_alone_in_its_network(network):

@@ -120,16 +120,18 @@ def _main():
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
-    # A person's Ctrl-C reaches the command as well; it ends by itself and closes the stream.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # In a session of its own the command does not get a terminal's Ctrl-C, but gets it from here,
+    # once. When it has ended, the stream is closed, and the pump ends.
     process = subprocess.Popen(
         command,
         pass_fds=[theirs.fileno()],
         env=dict(os.environ, SMOLMPY_DEVICE=f"fd:{theirs.fileno()}"),
+        start_new_session=True,
         preexec_fn=_prepare_child,
     )
     theirs.close()
+    signal.signal(signal.SIGINT, lambda *_: process.send_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         Pump(tap, ours).run()
         return process.wait()
