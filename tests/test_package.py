@@ -12,7 +12,7 @@ from tools.common import ROOT
 
 def test_package_json_is_up_to_date():
     path = ROOT / "package.json"
-    assert path.read_text() == package.text(), "run 'python3 -m tools.package'"
+    assert path.read_text() == package.text(), "run 'make format'"
 
 
 def test_package_json_names_files_that_are_there():

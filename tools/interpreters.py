@@ -33,7 +33,7 @@ class Interpreter:
         try:
             self.version, ffi, viper, bits = done.stdout.split()
         except ValueError:
-            raise Missing(f"{path} does not work as MicroPython: {done.stderr.strip()}") from None
+            raise Missing(f"{path} does not work as a MicroPython interpreter.") from None
         self.ffi = ffi == "1"
         self.viper = viper == "1"
         self.bits = int(bits)

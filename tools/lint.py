@@ -1,9 +1,12 @@
-"""Checks style (ruff) and spelling (codespell) of everything that git tracks or would track."""
+"""Checks style (ruff) and spelling (codespell) of everything that git tracks or would track.
+
+With --fix the style is mended, and package.json brought up to date.
+"""
 
 import subprocess
 import sys
 
-from tools import venv
+from tools import package, venv
 from tools.common import main, say
 
 
@@ -11,13 +14,13 @@ def _main():
     if not venv.inside():
         venv.reenter("tools.lint", *sys.argv[1:])
     fix = "--fix" in sys.argv
+    failed = package.update(check=not fix)
     bin_folder = venv.VENV / "bin"
     commands = [
         ["ruff", "check", *(["--fix"] if fix else [])],
         ["ruff", "format", *([] if fix else ["--check", "--diff"])],
         ["codespell"],
     ]
-    failed = 0
     for name, *args in commands:
         argv = [str(bin_folder / name), *args]
         if name == "codespell":

@@ -28,14 +28,16 @@ def text():
     return body + "\n"
 
 
-def _main():
-    current = _FILE.exists() and _FILE.read_text() == text()
-    if "--check" in sys.argv:
-        say(f"package.json is {'up to date' if current else 'stale: run tools.package'}")
-        return not current
+def update(check=False):
+    """Writes package.json, or with `check` says if it is stale; returns the status, 0 for good."""
+    if _FILE.exists() and _FILE.read_text() == text():
+        return 0
+    if check:
+        say("package.json is stale: 'make format' brings it up to date")
+        return 1
     _FILE.write_text(text())
     return 0
 
 
 if __name__ == "__main__":
-    main(_main)
+    main(lambda: update("--check" in sys.argv))
