@@ -28,7 +28,6 @@ def test_1191_smaller_segments_after_the_report():
         return lacks("path MTU")
     h, p, s, r = sending()
     h.inject(too_big(r.frame, 1000))
-    h.advance(3000)
     got = p.expect("A", 1, 1)
     assert len(got.data) == 960, got
     p.send("A", 1, 961)
@@ -140,3 +139,35 @@ def test_truncated_reports_are_ignored():
     for quote in range(28):
         h.inject(too_big(r.frame, 600, quote))
     unchanged(h, p, s, too_big(r.frame, 600, 27))
+
+
+def test_black_hole_is_found_without_a_report():
+    # RFC 2923 2.1: nobody reports, and what is too large vanishes; smaller segments get through.
+    h, p, s = established(tx=4000, syn={"mss": 1460})
+    data = bytes(i & 255 for i in range(3000))
+    s.send(data)
+    nxt = 0
+    for _ in range(400):
+        h.run()
+        while h.device.sent:
+            r = p.expect("A")
+            if len(r.data) <= 536 and r.rel == 1 + nxt:
+                assert r.data == data[nxt : nxt + len(r.data)]
+                nxt += len(r.data)
+                p.send("A", 1, 1 + nxt)
+        if nxt == 3000:
+            break
+        h.advance(500)
+    assert nxt == 3000 and h.t < 120000, (nxt, h.t)
+
+
+def test_a_lossy_path_is_no_black_hole():
+    # One loss, or two, of a large segment do not make the segments small.
+    h, p, s = established(tx=4000, syn={"mss": 1460})
+    s.send(bytes(1460))
+    h.advance(250)
+    while h.device.sent:
+        assert len(p.expect("A", 1, 1).data) == 1460
+    p.send("A", 1, 1461)
+    s.send(bytes(1460))
+    assert len(p.expect("A", 1461, 1).data) == 1460
