@@ -19,6 +19,8 @@ def flooded(sockets=2, n=FLOOD, **opts):
     h.inject(*[tcp(2000 + i, 6969, "S", i, src="192.168.69.66") for i in range(n)])
     for s in listeners:
         check_state(s, "SYN_RECEIVED")
+    # A moment later it is plain that they do not answer.
+    h.advance(1500)
     h.clear()
     return h, listeners
 
@@ -166,6 +168,8 @@ def test_the_half_open_connections_may_still_open():
     p = Peer(h, port=1001)
     p.send("S", 0, mss=1460)
     p.expect("SA", 0, 1)
+    h.advance(1500)
+    h.clear()
     q = cookie(h, 1002)
     p.send("A", 1, 1, b"p")
     check_state(s, "ESTABLISHED")
