@@ -4,7 +4,7 @@ from tools import firmware
 from tools.common import ROOT
 from tools.qemu_board import Board, BoardError
 
-_BOARDS = {"cortex-m3": "MPS2_AN385"}
+_BOARDS = {"cortex-m3": "MPS2_AN385", "cortex-m7": "MPS2_AN500", "rv32": "VIRT_RV32"}
 
 
 class BoardTarget:
@@ -24,10 +24,11 @@ class BoardTarget:
 
     def run(self, script, *args, timeout=120, folders=(), check=True):
         """Runs a script of the project; see `targets.Target.run`."""
-        script, *folders = (f"/host/{path.relative_to(ROOT)}" for path in (script, *folders))
+        places = (script, *folders, ROOT / "examples")  # its file system knows no ".."
+        script, *folders = (f"/host/{path.relative_to(ROOT)}" for path in places)
         program = f"run({script!r}, {[str(arg) for arg in args]!r}, {folders!r})"
-        with Board(self.board, self.image) as board:
-            board.mount_host()
+        with Board(self.board, self.image, files=True) as board:
+            board.mount_files()
             try:
                 return board.run(program, timeout)
             except BoardError as error:

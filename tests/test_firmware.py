@@ -225,7 +225,7 @@ def test_destination_filter(image, wire):
 @contextlib.contextmanager
 def _server(board, paths=()):
     """The locked server runs on the board; when it was told to stop, the dict holds its report."""
-    board.mount_host()
+    board.mount_files()
     paths = ["/host/tests/firmware", "/host/examples", *paths]
     program = f"import sys\nsys.path.extend({paths!r})\nimport locked_server\nlocked_server.main()"
     board.start(program)
@@ -244,7 +244,7 @@ def _server(board, paths=()):
 def test_server_with_its_heap_locked(image, wire):
     """1,000 pings, 1,000 datagrams and 100 KiB over TCP, and nothing allocated."""
     data = exchange.pattern(100 * 1024)
-    with Board(_BOARD, image, tap(wire)) as board, _server(board) as report:
+    with Board(_BOARD, image, tap(wire), files=True) as board, _server(board) as report:
         for sequence in range(1000):
             exchange.ping(ADDRESS, sequence * 3 % 1473, sequence)
         for n in range(1000):
@@ -261,7 +261,7 @@ def test_server_from_source(need, wire):
     image = need(firmware.build, _BOARD, "bare")
     data = exchange.pattern(10_000)
     paths = ["/host", "/host/boards/MPS2_AN385"]
-    with Board(_BOARD, image, tap(wire)) as board:
+    with Board(_BOARD, image, tap(wire), files=True) as board:
         with pytest.raises(BoardError, match="ImportError"):
             board.run("import smolmpy")
         with _server(board, paths) as report:

@@ -13,12 +13,13 @@ import select
 import shutil
 import socket
 import subprocess
+import tempfile
 import termios
 import threading
 import time
 import tty
 
-from tools import launcher, venv
+from tools import launcher, romfs, venv
 from tools.common import ROOT, Missing
 
 # Board: QEMU's program, the Debian package that holds it, the machine with its further arguments.
@@ -27,12 +28,40 @@ MACHINES = {
     "MPS2_AN500": ("qemu-system-arm", "qemu-system-arm", ["mps2-an500"]),
     "VIRT_RV32": ("qemu-system-riscv32", "qemu-system-misc", ["virt", "-bios", "none"]),
 }
+# Where the project's files may lie: behind the program and its heap, before the stack.
+_FILES_AT = {"MPS2_AN385": 0x200000, "MPS2_AN500": 0x200000, "VIRT_RV32": 0x80700000}
+_FILES_ROOM = 0x180000
+_FILES = ("boards", "examples", "smolmpy", "tests/conformance", "tests/firmware", "tests/models")
+
+_MOUNT = """
+import sys
+import vfs
+from uctypes import bytearray_at
+vfs.mount(vfs.VfsRom(bytearray_at({at}, {size})), "/host")
+def run(script, argv, paths):
+    sys.argv[:] = [script] + argv
+    sys.path.extend(paths)
+    file = open(script)
+    code = compile(file.read(), script, "exec")
+    file.close()
+    try:
+        exec(code, {{"__name__": "__main__", "__file__": script}})
+    except SystemExit:
+        pass
+"""
 NO_NETWORK = ("-nic", "none")
 
 
 def tap(name):
     """QEMU's arguments that join the board's Ethernet MAC to an existing tap."""
     return ("-nic", f"tap,ifname={name},script=no,downscript=no")
+
+
+def _files():
+    paths = [path for folder in _FILES for path in (ROOT / folder).rglob("*.py")]
+    image = romfs.image({str(path.relative_to(ROOT)): path.read_bytes() for path in paths})
+    assert len(image) <= _FILES_ROOM, f"{len(image)} bytes of files"
+    return image
 
 
 def _keep_awake(monitor):
@@ -61,9 +90,10 @@ class Board:
 
     `nic`: QEMU's arguments for the network. `icount`: count instructions, one a nanosecond of the
     machine's time, so that its clocks give the same figures each time; else they go with the wall.
+    `files`: the project's modules are in the board's memory, and `mount_files` shows them there.
     """
 
-    def __init__(self, board, image, nic=NO_NETWORK, icount=False):
+    def __init__(self, board, image, nic=NO_NETWORK, icount=False, files=False):
         program, package, machine = MACHINES[board]
         if not shutil.which(program):
             raise Missing(f"{program} is missing: 'apt-get install {package}' brings it.")
@@ -72,6 +102,9 @@ class Board:
         self._argv += ["-mon", "chardev=wake,mode=readline"]
         if icount:
             self._argv += ["-icount", "shift=0"]
+        self._files = _files() if files else b""
+        self._files_at = _FILES_AT[board]
+        self._romfs = None
         self.pty = None
         self._process = None
         self._fd = None
@@ -79,8 +112,16 @@ class Board:
 
     def __enter__(self):
         ours, theirs = socket.socketpair()
+        argv = [*self._argv, "-chardev", f"socket,id=wake,fd={theirs.fileno()}"]
+        if self._files:
+            # QEMU reads it some time after it has named the serial line.
+            self._romfs = tempfile.NamedTemporaryFile()
+            self._romfs.write(self._files)
+            self._romfs.flush()
+            where = f"file={self._romfs.name},addr={self._files_at}"
+            argv += ["-device", f"loader,{where},force-raw=on"]
         self._process = subprocess.Popen(
-            [*self._argv, "-chardev", f"socket,id=wake,fd={theirs.fileno()}"],
+            argv,
             cwd=ROOT,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
@@ -127,6 +168,9 @@ class Board:
             self._process.stdout.close()
             self._process = None
             self._waker.join()
+        if self._romfs is not None:
+            self._romfs.close()
+            self._romfs = None
 
     def running(self):
         """Whether QEMU still runs."""
@@ -142,10 +186,12 @@ class Board:
             [python, "-m", "mpremote", "connect", self.pty, "resume", *argv], cwd=ROOT, **kwargs
         )
 
-    def mount_host(self):
-        """Shows the project's folder to the board as /host (tools/hostfs.py)."""
-        program = (ROOT / "tools" / "hostfs.py").read_text()
-        self.run(f"{program}\nmount({str(ROOT) + '/'!r})\n")
+    def mount_files(self):
+        """Shows the project's modules to the board in /host, as if they lay in its flash.
+
+        Programs of `run` may then call `run(script, argv, paths)`, which runs a file as a program.
+        """
+        self.run(_MOUNT.format(at=self._files_at, size=len(self._files)))
 
     # The raw REPL (MicroPython's documentation, "The MicroPython Interactive Interpreter Mode").
 

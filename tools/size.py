@@ -142,9 +142,9 @@ def _flash(modules):
 
 def _ram(image, names, loaded=False):
     """Bytes of RAM by module, frozen or loaded, and what _OBJECTS printed."""
-    with Board(_BOARD, image) as board:
+    with Board(_BOARD, image, files=loaded) as board:
         if loaded:
-            board.mount_host()
+            board.mount_files()
             board.run("import sys\nsys.path.append('/host')")
         board.run(_MEASURE)
         used = {}
