@@ -3,6 +3,7 @@
 #            TAP=tap0                          the tap that `make serve` uses
 #            ARGS="-k arp"                     more arguments for pytest
 #            BOARD=MPS2_AN385                  the board of the targets for firmware
+#            UPDATE=1                          bench-check: make what is counted the budget
 
 PYTHON ?= python3
 TAP ?= tap0
@@ -10,7 +11,7 @@ ARGS ?=
 BOARD ?= MPS2_AN385
 export MICROPYTHON MICROPYTHON_SRC
 
-.PHONY: help run serve firmware board-run size test lint format deps clean
+.PHONY: help run serve firmware board-run size bench bench-check test lint format deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,6 +31,12 @@ board-run: ## run examples/server.py on the board in QEMU and talk to it from Li
 
 size: ## print what each module takes of flash and of RAM
 	@$(PYTHON) -m tools.size
+
+bench: ## measure speed and size, print a table, write build/bench.json
+	@$(PYTHON) -m tools.bench
+
+bench-check: ## compare the counted instructions with the budget, tools/bench_budget.json
+	@$(PYTHON) -m tools.bench_check $(if $(UPDATE),--update)
 
 test: ## run every test on every target (as root on Debian or Ubuntu: install what is missing)
 	@$(PYTHON) -m tools.test $(ARGS)
