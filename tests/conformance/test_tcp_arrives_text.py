@@ -3,7 +3,7 @@
 from states import *
 
 
-def test_sixth_urgent_data_is_delivered_inline():
+def test_3_10_7_4_sixth_urgent_data_is_delivered_inline():
     h, p, s = established()
     p.send("UA", 1, 1, b"abcdef", urg=3)
     assert recv(s) == b"abcdef"
@@ -12,7 +12,7 @@ def test_sixth_urgent_data_is_delivered_inline():
     assert recv(s) == b"ghijkl"
 
 
-def test_seventh_text_in_order():
+def test_3_10_7_4_seventh_text_in_order():
     h, p, s = established()
     p.send("A", 1, 1, b"abc")
     p.send("PA", 4, 1, b"def")
@@ -20,7 +20,7 @@ def test_seventh_text_in_order():
     assert recv(s) == EAGAIN
 
 
-def test_seventh_text_in_fin_wait():
+def test_3_10_7_4_seventh_text_in_fin_wait():
     for name in ("FIN_WAIT_1", "FIN_WAIT_2"):
         h, p, s = in_state(name)
         p.send("A", 1, p.una, b"still talking")
@@ -30,7 +30,7 @@ def test_seventh_text_in_fin_wait():
         check_state(s, name)
 
 
-def test_seventh_text_after_fin_is_ignored():
+def test_3_10_7_4_seventh_text_after_fin_is_ignored():
     # "This should not occur, since a FIN has been received from the remote side."
     for name in ("CLOSE_WAIT", "CLOSING", "LAST_ACK", "TIME_WAIT"):
         h, p, s = in_state(name)
@@ -41,7 +41,7 @@ def test_seventh_text_after_fin_is_ignored():
         check_state(s, name)
 
 
-def test_seventh_overlap_with_what_was_received():
+def test_3_10_7_4_seventh_overlap_with_what_was_received():
     h, p, s = established()
     p.send("A", 1, 1, b"abcd")
     p.send("A", 3, 1, b"cdef")
@@ -50,7 +50,7 @@ def test_seventh_overlap_with_what_was_received():
     assert recv(s) == b"gh"
 
 
-def test_seventh_text_beyond_the_window_is_cut():
+def test_3_10_7_4_seventh_text_beyond_the_window_is_cut():
     h, p, s = established(rx=64)
     p.send("A", 1, 1, bytes(range(100)))
     h.advance(20)
@@ -58,7 +58,7 @@ def test_seventh_text_beyond_the_window_is_cut():
     assert recv(s) == bytes(range(64))
 
 
-def test_seventh_fin_beyond_the_window_is_not_taken():
+def test_3_10_7_4_seventh_fin_beyond_the_window_is_not_taken():
     h, p, s = established(rx=64)
     p.send("FA", 1, 1, bytes(100))
     h.advance(20)
@@ -99,7 +99,7 @@ def pieces(order, fin=False, rx=2048, iss=ISS):
     return h, p, s
 
 
-def test_seventh_out_of_order():
+def test_3_10_7_4_seventh_out_of_order():
     for order in (
         (1, 0, 2, 3, 4, 5, 6, 7),
         (7, 6, 5, 4, 3, 2, 1, 0),
@@ -112,12 +112,12 @@ def test_seventh_out_of_order():
         pieces(order, fin=True)
 
 
-def test_seventh_out_of_order_across_the_sequence_wrap():
+def test_3_10_7_4_seventh_out_of_order_across_the_sequence_wrap():
     for iss in (M32 - 40, M32 - 41, M32 - 1, 0x7FFFFFFF - 30):
         pieces((3, 1, 2, 0, 7, 5, 6, 4), fin=True, iss=iss)
 
 
-def test_seventh_out_of_order_in_a_ring_that_wraps():
+def test_3_10_7_4_seventh_out_of_order_in_a_ring_that_wraps():
     h, p, s = established(rx=100, ack_delay=0)
     at = 1
     for k in range(30):
@@ -133,7 +133,7 @@ def test_seventh_out_of_order_in_a_ring_that_wraps():
         h.clear()
 
 
-def test_seventh_overlapping_pieces():
+def test_3_10_7_4_seventh_overlapping_pieces():
     for segments in (
         ((10, 30), (20, 40), (0, 10)),
         ((10, 30), (5, 35), (0, 7)),
@@ -157,7 +157,7 @@ def test_seventh_overlapping_pieces():
         assert got == data[:top], (segments, got)
 
 
-def test_seventh_more_gaps_than_can_be_noted():
+def test_3_10_7_4_seventh_more_gaps_than_can_be_noted():
     h, p, s = established(rx=1000)
     data = bytes(i & 255 for i in range(400))
     for i in range(10, 400, 20):
@@ -169,7 +169,7 @@ def test_seventh_more_gaps_than_can_be_noted():
     assert recv(s) == data
 
 
-def test_seventh_out_of_order_text_is_not_readable():
+def test_3_10_7_4_seventh_out_of_order_text_is_not_readable():
     h, p, s = established()
     p.send("A", 4, 1, b"def")
     p.expect("A", 1, 1)
@@ -178,7 +178,7 @@ def test_seventh_out_of_order_text_is_not_readable():
     assert recv(s) == b"abcdef"
 
 
-def test_seventh_filling_a_gap_is_acknowledged_at_once():
+def test_3_10_7_4_seventh_filling_a_gap_is_acknowledged_at_once():
     # RFC 5681 4.2.
     h, p, s = established()
     p.send("A", 4, 1, b"def")
@@ -187,7 +187,7 @@ def test_seventh_filling_a_gap_is_acknowledged_at_once():
     p.expect("A", 1, 7)
 
 
-def test_eighth_fin():
+def test_3_10_7_4_eighth_fin():
     h, p, s = established()
     p.send("FA", 1, 1)
     h.advance(20)
@@ -197,7 +197,7 @@ def test_eighth_fin():
     assert s.may_send() and not s.may_recv()
 
 
-def test_eighth_fin_with_text():
+def test_3_10_7_4_eighth_fin_with_text():
     h, p, s = established()
     p.send("FA", 1, 1, b"bye")
     h.advance(20)
@@ -207,7 +207,7 @@ def test_eighth_fin_with_text():
     assert recv(s) == b"bye" and recv(s) == 0
 
 
-def test_eighth_fin_again_is_acked():
+def test_3_10_7_4_eighth_fin_again_is_acked():
     for name in ("CLOSE_WAIT", "CLOSING", "LAST_ACK"):
         h, p, s = in_state(name)
         p.send("FA", 1, p.una)
@@ -216,7 +216,7 @@ def test_eighth_fin_again_is_acked():
         check_state(s, name)
 
 
-def test_eighth_fin_out_of_order_waits():
+def test_3_10_7_4_eighth_fin_out_of_order_waits():
     h, p, s = established()
     p.send("FA", 4, 1, b"def")
     p.expect("A", 1, 1)
@@ -235,7 +235,7 @@ def test_eighth_fin_out_of_order_waits():
     assert recv(s) == b"abcdef" and recv(s) == 0
 
 
-def test_eighth_bare_fin_out_of_order_waits():
+def test_3_10_7_4_eighth_bare_fin_out_of_order_waits():
     h, p, s = established()
     p.send("FA", 4, 1)
     p.expect("A", 1, 1)
@@ -246,7 +246,7 @@ def test_eighth_bare_fin_out_of_order_waits():
     check_state(s, "CLOSE_WAIT")
 
 
-def test_eighth_fin_in_fin_wait_1():
+def test_3_10_7_4_eighth_fin_in_fin_wait_1():
     # Its FIN acknowledged by the same segment: TIME-WAIT; not: CLOSING.
     h, p, s = in_state("FIN_WAIT_1")
     p.send("FA", 1, 2)
@@ -260,7 +260,7 @@ def test_eighth_fin_in_fin_wait_1():
     check_state(s, "CLOSING")
 
 
-def test_eighth_fin_in_fin_wait_2():
+def test_3_10_7_4_eighth_fin_in_fin_wait_2():
     h, p, s = in_state("FIN_WAIT_2")
     p.send("FA", 1, 2, b"last words")
     h.advance(20)
