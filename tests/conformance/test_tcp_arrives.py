@@ -194,7 +194,7 @@ def test_3_10_7_4_fourth_syn_ack_in_syn_received_has_to_fit():
 
 
 def test_3_10_7_4_fourth_new_syn_in_syn_received():
-    # The peer begins anew. A challenge makes it reset the old attempt; or the socket listens again.
+    # The peer begins anew: it resets the old attempt when challenged, or the socket listens again.
     for new in (5, 5000, -5000, 0x40000000):
         h, p, s = in_state("SYN_RECEIVED")
         q = Peer(h, port=p.port, iss=(p.iss + new) & M32)

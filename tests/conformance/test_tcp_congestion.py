@@ -240,3 +240,38 @@ def test_congestion_is_checked():
     except ValueError:
         return
     raise AssertionError("accepted")
+
+
+def test_6582_window_inflates_with_each_duplicate():
+    # Step 4: each further duplicate says that a segment has left the network.
+    if lacks("congestion", "sack"):
+        return lacks("congestion", "sack")
+    h, p, s = established(tx=8000, congestion="reno", sack=False, syn={"mss": MSS})
+    at = grow(h, p, s, 500)
+    s.send(bytes(6000))
+    n = len(flight(p))
+    assert n >= 8
+    for _ in range(3):
+        p.send("A", 1, at)
+    assert at in flight(p)
+    new = []
+    for _ in range(n - 4):
+        p.send("A", 1, at)
+        new += flight(p)
+    # Half of the window later new segments follow, one for each duplicate at most.
+    # (Two more went out by limited transmit.)
+    assert 1 <= len(new) <= n // 2 + 1 and min(new) >= at + n * MSS, (n, new)
+
+
+def test_6582_window_deflates_after_recovery():
+    if lacks("congestion", "sack"):
+        return lacks("congestion", "sack")
+    h, p, s = established(tx=8000, congestion="reno", sack=False, syn={"mss": MSS})
+    at = grow(h, p, s, 500)
+    s.send(bytes(7000))
+    n = len(flight(p))
+    for _ in range(n - 1):
+        p.send("A", 1, at)
+    sent = n + len([q for q in flight(p) if q > at])
+    p.send("A", 1, at + sent * MSS)
+    assert 1 <= len(flight(p)) <= n // 2 + 1

@@ -259,3 +259,44 @@ def test_malformed_option_is_ignored():
     flight(p)
     p.send("A", 1, 401)
     assert s.send_queue == 0
+
+
+def test_6675_two_segments_sacked_are_no_loss_yet():
+    # Section 4, IsLost: more than two segments' bytes above the hole.
+    if off():
+        return off()
+    h, p, s = sending()
+    p.send("A", 1, 1, sack=[(101, 301)])
+    assert flight(p) == []
+    p.send("A", 1, 1, sack=[(101, 302)])
+    assert flight(p) == [1]
+
+
+def test_lies_are_not_believed():
+    # What a false block covers is still sent again when it is missing.
+    if off():
+        return off()
+    for lie in ((401, 502), (401, 100000), (501, 401), (401, 401 + 0x40000000)):
+        h, p, s = sending(500)
+        p.send("A", 1, 1, sack=[lie])
+        p.send("A", 1, 1, sack=[(101, 401), lie])
+        assert flight(p) == [1], lie
+        p.send("A", 1, 401, sack=[lie])
+        h.advance(3000)
+        assert 401 in flight(p), lie
+        p.send("A", 1, 501)
+        assert s.send_queue == 0
+
+
+def test_second_and_third_block_count():
+    if off():
+        return off()
+    h, p, s = sending()
+    p.send("A", 1, 1, sack=[(901, 1001), (501, 601), (101, 201)])
+    for _ in range(3):
+        p.send("A", 1, 1, sack=[(901, 1001), (501, 601), (101, 201)])
+    sent = flight(p)
+    for at in range(1, 1000, 100):
+        p.send("A", 1, 201, sack=[(901, 1001), (501, 601)])
+        sent += flight(p)
+    assert 1 in sent and not {101, 501, 901} & set(sent), sent
