@@ -6,12 +6,16 @@ from micropython import const
 from .ethernet import transmit
 from .neighbor import learn
 
+_WORK = const(6)
 _SRC = const(7)
 _MAC_HI = const(12)
 _MAC_LO = const(13)
 _PEER_HI = const(14)
 _PEER_LO = const(15)
 _ADDRESSES = const(24)
+_DIRTY = const(30)
+_WATCHED = const(117)
+_WATCHER = const(118)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 
@@ -59,6 +63,14 @@ def ingress(iface, state, frame, n: int):
     target = (f[38] << 24) | (f[39] << 16) | (f[40] << 8) | f[41]
     M = 0xFFFF
     M |= M << 16
+    watched = st[_WATCHED]
+    if watched and (sender == watched or (not sender and target == watched)):
+        if hi != st[_MAC_HI] or lo != st[_MAC_LO]:
+            # RFC 5227 section 2.1.1: it is taken, or somebody else is about to take it.
+            slot = st[_WATCHER] >> 2
+            st[_WATCHER] |= 1 if sender else 2
+            st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
+            st[_WORK] = 1
     ours = 0
     on_link = 0
     at = _ADDRESS_TABLE

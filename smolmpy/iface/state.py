@@ -28,6 +28,8 @@
     114 SACK_AT         where its SACK option lies, 0 for none
     115 TOS             type of service of the packet in hand
     116 COOKIE_TIME     2^16 and when the last SYN cookie was sent, in units of 2^16 ms
+    117 WATCHED         an address that somebody else should not have, 0 for none
+    118 WATCHER         the slot of who wants to know << 2; 1 somebody has it, 2 somebody asks for it
     120 KEY             two words that nobody else knows (secret.py)
     122 NONCE           counts the random numbers drawn
     123 HASH            the result of secret.py
@@ -40,7 +42,8 @@
         due: a word for each socket, when its timer fires, 0 for never,
         dirty: a bit for each socket that has something to send, 16 to a word.
 
-FLAGS: 1 the device is a loopback; 2 frames were left in the device; 4 the device was full.
+FLAGS: 1 the device is a loopback; 2 frames were left in the device; 4 the device was full;
+8 a DHCP server may write to an address that is not ours yet.
 """
 
 from array import array
@@ -84,6 +87,8 @@ _TS_ECHO = const(113)
 _SACK_AT = const(114)
 _TOS = const(115)
 _COOKIE_TIME = const(116)
+_WATCHED = const(117)
+_WATCHER = const(118)
 _KEY = const(120)
 _NONCE = const(122)
 _HASH = const(123)
