@@ -27,6 +27,7 @@ _ADDRESSES = const(24)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 _LOOPBACK = const(1)
+_CONFIGURING = const(8)
 
 _C_IP_RX = const(49)
 _C_IP_MALFORMED = const(50)
@@ -43,6 +44,7 @@ _C_IP_NO_NEIGHBOR = const(59)
 _ICMP = const(1)
 _TCP = const(6)
 _UDP = const(17)
+_DHCP_CLIENT = const(68)
 
 _PROTOCOL_UNREACHABLE = const(2)
 
@@ -169,6 +171,10 @@ def _judge(state, frame) -> int:
         if src | mask == M and not (addr ^ src) & mask and mask | 1 != M:
             return -1
         at += _ADDRESS_WORDS
+    if not ours and st[_FLAGS] & _CONFIGURING and not st[_GROUP]:
+        # A DHCP server may write to the address that it offers (RFC 2131 section 4.1).
+        if f[14] == 0x45 and f[23] == _UDP and f[36] == 0 and f[37] == _DHCP_CLIENT:
+            ours = 1
     return ours
 
 
