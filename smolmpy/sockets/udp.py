@@ -27,6 +27,7 @@ _C_UDP_MALFORMED = const(71)
 _C_UDP_CHECKSUM = const(72)
 _C_UDP_FULL = const(74)
 
+_R_CAPACITY = const(6)
 _R_LAST = const(11)
 _R_OFFSET = const(0)
 _R_LENGTH = const(1)
@@ -63,6 +64,10 @@ def ingress(iface, state, frame, l4, n: int):
     if at < 0:
         if given and int(checksum(l4, 0, length, s)) != 0xFFFF:
             st[_C_UDP_CHECKSUM] += 1
+        elif not r[_R_CAPACITY]:
+            # A service (smolmpy/services) reads it where it lies.
+            st[_C_UDP_RX] += 1
+            socket._arrived(frame, l4, length)
         else:
             st[_C_UDP_FULL] += 1
         return
