@@ -3,7 +3,7 @@
 import micropython
 from micropython import const
 
-from .ethernet import transmit
+from .ethernet import transmit, turn_back
 from .neighbor import learn
 
 _WORK = const(6)
@@ -29,8 +29,6 @@ _C_ARP_REPLIES_TX = const(48)
 _OPERATION = const(20)
 _SENDER_MAC = const(22)
 _SENDER = const(28)
-_TARGET_MAC = const(32)
-_TARGET = const(38)
 _LENGTH = const(42)
 
 _REQUEST = const(1)
@@ -99,36 +97,17 @@ def ingress(iface, state, frame, n: int):
         learn(state, _SRC, 1 if ours and operation == _REQUEST else 0)
     if not ours or operation != _REQUEST:
         return
-    i = 0
-    while i < 10:
-        f[_TARGET_MAC + i] = f[_SENDER_MAC + i]
-        i += 1
-    st[_PEER_HI] = hi
-    st[_PEER_LO] = lo
-    _claim(state, frame, _REPLY)
-    f[28] = (target >> 24) & 255
-    f[29] = (target >> 16) & 255
-    f[30] = (target >> 8) & 255
-    f[31] = target & 255
-    st[_C_ARP_REPLIES_TX] += 1
-    transmit(iface, state, frame, _LENGTH)
-
-
-@micropython.viper
-def _claim(state, frame, operation: int):
-    # All but the three addresses that differ from packet to packet.
-    st = ptr32(state)
-    f = ptr8(frame)
-    f[12] = 8
-    f[13] = 6
-    f[14] = 0
-    f[15] = 1
-    f[16] = 8
-    f[17] = 0
-    f[18] = 6
-    f[19] = 4
-    f[20] = 0
-    f[21] = operation
+    f[21] = _REPLY
+    f[32] = f[22]
+    f[33] = f[23]
+    f[34] = f[24]
+    f[35] = f[25]
+    f[36] = f[26]
+    f[37] = f[27]
+    f[38] = f[28]
+    f[39] = f[29]
+    f[40] = f[30]
+    f[41] = f[31]
     hi = st[_MAC_HI]
     lo = st[_MAC_LO]
     f[22] = (hi >> 8) & 255
@@ -137,6 +116,12 @@ def _claim(state, frame, operation: int):
     f[25] = (lo >> 16) & 255
     f[26] = (lo >> 8) & 255
     f[27] = lo & 255
+    f[28] = (target >> 24) & 255
+    f[29] = (target >> 16) & 255
+    f[30] = (target >> 8) & 255
+    f[31] = target & 255
+    st[_C_ARP_REPLIES_TX] += 1
+    turn_back(iface, state, frame, _LENGTH)
 
 
 @micropython.viper
@@ -149,7 +134,24 @@ def request(iface, state, frame, sender_word: int, target_word: int) -> int:
     f = ptr8(frame)
     sender = st[sender_word]
     target = st[target_word]
-    _claim(state, frame, _REQUEST)
+    f[12] = 8
+    f[13] = 6
+    f[14] = 0
+    f[15] = 1
+    f[16] = 8
+    f[17] = 0
+    f[18] = 6
+    f[19] = 4
+    f[20] = 0
+    f[21] = _REQUEST
+    hi = st[_MAC_HI]
+    lo = st[_MAC_LO]
+    f[22] = (hi >> 8) & 255
+    f[23] = hi & 255
+    f[24] = (lo >> 24) & 255
+    f[25] = (lo >> 16) & 255
+    f[26] = (lo >> 8) & 255
+    f[27] = lo & 255
     f[28] = (sender >> 24) & 255
     f[29] = (sender >> 16) & 255
     f[30] = (sender >> 8) & 255

@@ -38,7 +38,14 @@ def transmit(iface, state, frame, length: int) -> int:
     f[9] = (lo >> 16) & 255
     f[10] = (lo >> 8) & 255
     f[11] = lo & 255
-    result = int(iface.device.transmit(frame, length))
+    return int(hand_over(iface._transmit, state, frame, length))
+
+
+@micropython.viper
+def hand_over(transmit, state, frame, length: int) -> int:
+    """Gives a finished frame to the device, and counts it. Returns 0 or a negative errno."""
+    st = ptr32(state)
+    result = int(transmit(frame, length))
     if result == 0:
         st[_C_TX_FRAMES] += 1
     elif result == -_EAGAIN:
@@ -50,9 +57,22 @@ def transmit(iface, state, frame, length: int) -> int:
 
 
 @micropython.viper
-def sender(state, frame):
-    """Makes PEER the source of the frame."""
+def turn_back(iface, state, frame, length: int) -> int:
+    """Sends the frame, changed in place, to where it came from. Returns 0 or a negative errno."""
     st = ptr32(state)
     f = ptr8(frame)
-    st[_PEER_HI] = (f[6] << 8) | f[7]
-    st[_PEER_LO] = (f[8] << 24) | (f[9] << 16) | (f[10] << 8) | f[11]
+    f[0] = f[6]
+    f[1] = f[7]
+    f[2] = f[8]
+    f[3] = f[9]
+    f[4] = f[10]
+    f[5] = f[11]
+    hi = st[_MAC_HI]
+    lo = st[_MAC_LO]
+    f[6] = (hi >> 8) & 255
+    f[7] = hi & 255
+    f[8] = (lo >> 24) & 255
+    f[9] = (lo >> 16) & 255
+    f[10] = (lo >> 8) & 255
+    f[11] = lo & 255
+    return int(hand_over(iface._transmit, state, frame, length))

@@ -37,15 +37,12 @@ _EMSGSIZE = const(90)
 @micropython.viper
 def ingress(iface, budget: int):
     """Handles the frames that wait in the device, `budget` at most."""
-    device = iface.device
-    frame = iface._frame
-    l4 = iface._l4
-    state = iface._st
+    receive, frame, l4, state = iface._way_in
     st = ptr32(state)
     f = ptr8(frame)
     count = 0
     while count < budget:
-        n = int(device.receive(frame))
+        n = int(receive(frame))
         if n == 0:
             return
         count += 1
@@ -62,18 +59,18 @@ def ingress(iface, budget: int):
         if st[_RAW]:
             iface._raw_ingress(iface, state, frame, n, 0)
         st[_GROUP] = 0
+        mac = st[_MAC_LO]
+        hi = (f[0] << 8) | f[1]
         lo = (f[2] << 24) | (f[3] << 16) | (f[4] << 8) | f[5]
-        if lo != st[_MAC_LO] or ((f[0] << 8) | f[1]) != st[_MAC_HI]:
+        if lo != mac or hi != st[_MAC_HI]:
             st[_GROUP] = 1
-            if not f[0] & 1 or not int(iface._is_joined(frame)):
-                st[_C_ETH_NOT_FOR_US] += 1
-                continue
-        if f[6] & 1:
-            st[_C_ETH_SOURCE] += 1
-            continue
+            if hi & lo & 0xFFFF != 0xFFFF or lo >> 16 & 0xFFFF != 0xFFFF:
+                if not f[0] & 1 or not int(iface._is_joined(frame)):
+                    st[_C_ETH_NOT_FOR_US] += 1
+                    continue
         lo = (f[8] << 24) | (f[9] << 16) | (f[10] << 8) | f[11]
-        if lo == st[_MAC_LO] and ((f[6] << 8) | f[7]) == st[_MAC_HI]:
-            if not st[_FLAGS] & _LOOPBACK:
+        if f[6] & 1 or (lo == mac and ((f[6] << 8) | f[7]) == st[_MAC_HI]):
+            if f[6] & 1 or not st[_FLAGS] & _LOOPBACK:
                 st[_C_ETH_SOURCE] += 1
                 continue
         kind = (f[12] << 8) | f[13]

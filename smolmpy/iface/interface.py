@@ -69,7 +69,6 @@ class Interface:
         entries = 1
         while entries < neighbors:
             entries *= 2
-        self.device = device
         self.mtu = device.mtu
         self.sockets = [_NO_SOCKET] * sockets
         self._st = state.make(self.mac, sockets, entries, routes, addresses)
@@ -85,14 +84,26 @@ class Interface:
         self._l4 = buf[36:]
         self._st[_FRAME_SIZE] = size
         self._options = bytearray(40)
-        if getattr(device, "loopback", False):
-            self._st[_FLAGS] = _LOOPBACK
+        self.device = device
         self._icmp_ingress = icmpv4.ingress
         self._unreachable = icmpv4.unreachable
         self._tcp_ingress = HANDLERS["tcp"]
         self._udp_ingress = HANDLERS["udp"]
         self._raw_ingress = HANDLERS["raw"]
         self._other_ingress = None
+
+    @property
+    def device(self):
+        """The device; another one of the same mtu, such as a wrapper of it, may take its place."""
+        return self._device
+
+    @device.setter
+    def device(self, device):
+        self._device = device
+        # What the hot paths need of it, in one look-up each.
+        self._way_in = (device.receive, self._frame, self._l4, self._st)
+        self._transmit = device.transmit
+        self._st[_FLAGS] = _LOOPBACK if getattr(device, "loopback", False) else 0
 
     @micropython.viper
     def poll(self, now: int) -> int:

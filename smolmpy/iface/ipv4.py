@@ -10,22 +10,37 @@ from micropython import const
 
 from ..kernel import checksum, copy
 from .arp import request
-from .ethernet import sender, transmit
+from .ethernet import hand_over, turn_back
 from .neighbor import resolve
 from .route import next_hop
 
+_NOW = const(4)
 _SRC = const(7)
 _DST = const(8)
 _PSEUDO = const(10)
 _GROUP = const(11)
+_MAC_HI = const(12)
+_MAC_LO = const(13)
+_PEER_HI = const(14)
+_PEER_LO = const(15)
 _IP_ID = const(16)
 _FLAGS = const(19)
 _RAW = const(23)
 _TOS = const(115)
 _OPTIONS = const(125)
 _ADDRESSES = const(24)
+_NEIGHBORS = const(27)
+_NEIGHBORS_LEN = const(28)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
+_NEIGHBOR_WORDS = const(4)
+_N_HI = const(1)
+_N_LO = const(2)
+_N_TIME = const(3)
+_RENEW_AFTER = const(45000)
+_KNOWN = const(2 << 16)  # the bit that the states reachable and static have in N_HI
+_STATIC_BIT = const(1 << 16)  # and the one that tells them apart
+_HOP_LIMIT = const(64)
 _LOOPBACK = const(1)
 _CONFIGURING = const(8)
 
@@ -219,56 +234,72 @@ def _strip_options(iface, state, frame, length: int):
 
 
 @micropython.viper
-def _header(state, frame, total: int):
-    # Version, length, identification, no fragments; and the checksum of all.
-    st = ptr32(state)
-    f = ptr8(frame)
-    f[12] = 8
-    f[13] = 0
-    f[14] = 0x45
-    f[16] = total >> 8
-    f[17] = total & 255
-    ident = (st[_IP_ID] + 1) & 0xFFFF
-    st[_IP_ID] = ident
-    f[18] = ident >> 8
-    f[19] = ident & 255
-    f[20] = 0x40  # don't fragment
-    f[21] = 0
-    s = (
-        (0x8500 + f[15])
-        + total
-        + ident
-        + ((f[22] << 8) | f[23])
-        + ((f[26] << 8) | f[27])
-        + ((f[28] << 8) | f[29])
-        + ((f[30] << 8) | f[31])
-        + ((f[32] << 8) | f[33])
-    )
-    s = (s & 0xFFFF) + (s >> 16)
-    s = (s & 0xFFFF) + (s >> 16)
-    s ^= 0xFFFF
-    f[24] = s >> 8
-    f[25] = s & 255
-
-
-@micropython.viper
 def reply(iface, state, frame, length: int) -> int:
     """Sends `length` bytes behind the IPv4 header of the received frame back where it came from.
 
     The next layer has been written in place; protocol and TOS stay as they are. The answer goes to
     the Ethernet address that the packet came from, without ARP. Returns 0 or a negative errno.
     """
+    st = ptr32(state)
     f = ptr8(frame)
-    sender(state, frame)
-    i = 26
-    while i < 30:
-        b = f[i]
-        f[i] = f[i + 4]
-        f[i + 4] = b
-        i += 1
-    f[22] = 64
-    _header(state, frame, length + 20)
-    return int(transmit(iface, state, frame, length + 34))
+    total = length + 20
+    ident = (st[_IP_ID] + 1) & 0xFFFF
+    st[_IP_ID] = ident
+    f[14] = 0x45
+    f[16] = total >> 8
+    f[17] = total & 255
+    f[18] = ident >> 8
+    f[19] = ident & 255
+    f[20] = 0x40  # don't fragment
+    f[21] = 0
+    f[22] = _HOP_LIMIT
+    hi = (f[26] << 8) | f[27]
+    lo = (f[28] << 8) | f[29]
+    f[26] = f[30]
+    f[27] = f[31]
+    f[28] = f[32]
+    f[29] = f[33]
+    f[30] = hi >> 8
+    f[31] = hi & 255
+    f[32] = lo >> 8
+    f[33] = lo & 255
+    s = (
+        ((0x45 << 8) + f[15] + 0x4000)
+        + total
+        + ident
+        + ((_HOP_LIMIT << 8) | f[23])
+        + ((f[26] << 8) | f[27])
+        + ((f[28] << 8) | f[29])
+        + hi
+        + lo
+    )
+    s = (s & 0xFFFF) + (s >> 16)
+    s = ((s & 0xFFFF) + (s >> 16)) ^ 0xFFFF
+    f[24] = s >> 8
+    f[25] = s & 255
+    return int(turn_back(iface, state, frame, length + 34))
+
+
+@micropython.viper
+def _find_way(iface, state, frame) -> int:
+    # Puts the Ethernet address of the next hop to DST into PEER. Returns 0; 1 if the neighbor
+    # should be asked for again; or a negative errno, as egress().
+    st = ptr32(state)
+    hop = int(next_hop(state))
+    if hop < 0:
+        st[_C_IP_NO_ROUTE] += 1
+        return -_ENETUNREACH
+    if not hop:
+        return 0
+    known = int(resolve(state, hop))
+    if known < 0:
+        st[_C_IP_NO_NEIGHBOR] += 1
+        return -_EHOSTUNREACH
+    if known > 1:
+        if known == 2:
+            request(iface, state, frame, _SRC, hop)
+        return -_EINPROGRESS
+    return hop if known else 0
 
 
 @micropython.viper
@@ -281,26 +312,51 @@ def egress(iface, state, frame, length: int, protocol: int, hop_limit: int, tos:
     """
     st = ptr32(state)
     f = ptr8(frame)
-    hop = _DST
-    known = int(resolve(state, hop, 0))
-    if known == 4:
-        hop = int(next_hop(state))
-        if hop < 0:
-            st[_C_IP_NO_ROUTE] += 1
-            return -_ENETUNREACH
-        known = 0
-        if hop:
-            known = int(resolve(state, hop, 1))
-    if known < 0:
-        st[_C_IP_NO_NEIGHBOR] += 1
-        return -_EHOSTUNREACH
-    if known > 1:
-        if known == 2:
-            request(iface, state, frame, _SRC, hop)
-        return -_EINPROGRESS
     src = st[_SRC]
     dst = st[_DST]
+    # The usual case in line: a neighbor that is known, where the search begins (neighbor.py).
+    at = st[_NEIGHBORS] + (dst & (st[_NEIGHBORS_LEN] - 1)) * _NEIGHBOR_WORDS
+    hi = st[at + _N_HI]
+    ask = 0
+    if (
+        st[at] == dst
+        and hi & _KNOWN
+        and ((st[_NOW] - st[at + _N_TIME]) & 0x3FFFFFFF < _RENEW_AFTER or hi & _STATIC_BIT)
+    ):
+        lo = st[at + _N_LO]
+    else:
+        ask = int(_find_way(iface, state, frame))
+        if ask < 0:
+            return ask
+        hi = st[_PEER_HI]
+        lo = st[_PEER_LO]
+    f[0] = (hi >> 8) & 255
+    f[1] = hi & 255
+    f[2] = (lo >> 24) & 255
+    f[3] = (lo >> 16) & 255
+    f[4] = (lo >> 8) & 255
+    f[5] = lo & 255
+    hi = st[_MAC_HI]
+    lo = st[_MAC_LO]
+    f[6] = (hi >> 8) & 255
+    f[7] = hi & 255
+    f[8] = (lo >> 24) & 255
+    f[9] = (lo >> 16) & 255
+    f[10] = (lo >> 8) & 255
+    f[11] = lo & 255
+    f[12] = 8
+    f[13] = 0
+    total = length + 20
+    ident = (st[_IP_ID] + 1) & 0xFFFF
+    st[_IP_ID] = ident
+    f[14] = 0x45
     f[15] = tos
+    f[16] = total >> 8
+    f[17] = total & 255
+    f[18] = ident >> 8
+    f[19] = ident & 255
+    f[20] = 0x40  # don't fragment
+    f[21] = 0
     f[22] = hop_limit
     f[23] = protocol
     f[26] = (src >> 24) & 255
@@ -311,8 +367,21 @@ def egress(iface, state, frame, length: int, protocol: int, hop_limit: int, tos:
     f[31] = (dst >> 16) & 255
     f[32] = (dst >> 8) & 255
     f[33] = dst & 255
-    _header(state, frame, length + 20)
-    result = int(transmit(iface, state, frame, length + 34))
-    if known == 1:
-        request(iface, state, frame, _SRC, hop)
+    s = (
+        (0x8500 + tos)
+        + total
+        + ident
+        + ((hop_limit << 8) | protocol)
+        + ((src >> 16) & 0xFFFF)
+        + (src & 0xFFFF)
+        + ((dst >> 16) & 0xFFFF)
+        + (dst & 0xFFFF)
+    )
+    s = (s & 0xFFFF) + (s >> 16)
+    s = ((s & 0xFFFF) + (s >> 16)) ^ 0xFFFF
+    f[24] = s >> 8
+    f[25] = s & 255
+    result = int(hand_over(iface._transmit, state, frame, length + 34))
+    if ask:
+        request(iface, state, frame, _SRC, ask)
     return result

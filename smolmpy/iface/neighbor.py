@@ -118,12 +118,11 @@ def learn(state, addr_word: int, create: int):
 
 
 @micropython.viper
-def resolve(state, addr_word: int, create: int) -> int:
+def resolve(state, addr_word: int) -> int:
     """The state of the address in state[addr_word], with PEER_HI and PEER_LO filled in.
 
     Returns 0 when it is known; 1 when it is known, but should be asked for again; 2 when it is
-    not known, and should be asked for; 3 while an answer is awaited; 4 when it has no entry and
-    none is to be made; -1 when no answer came.
+    not known, and should be asked for; 3 while an answer is awaited; -1 when no answer came.
     """
     st = ptr32(state)
     e = int(find(state, addr_word))
@@ -150,8 +149,6 @@ def resolve(state, addr_word: int, create: int) -> int:
             st[e + _N_HI] = ((tries + 1) << 20) | (_INCOMPLETE << 16)
             st[e + _N_TIME] = st[_NOW]
             return 2
-    elif not create:
-        return 4
     else:
         e = int(allocate(state, addr_word))
         if not e:

@@ -28,21 +28,32 @@ _EPOCH = const(1)
 _K = const(2)
 _RENO_WINDOW = const(3)
 
+_INITIAL_SEGMENTS = const(10)  # RFC 6928
 _UNLIMITED = const(0x1FFFFFFF)
 
 
 @micropython.viper
 def begin(tcb):
-    """The window of a new connection, once MSS is known: ten segments (RFC 6928)."""
+    """The window of a new connection, once MSS is known."""
     t = ptr32(tcb)
     t[_T_SSTHRESH] = _UNLIMITED
     if t[_T_OPTIONS] & _O_CONGESTION:
-        t[_T_CWND] = t[_T_MSS] * 10
+        t[_T_CWND] = t[_T_MSS] * _INITIAL_SEGMENTS
     else:
         t[_T_CWND] = _UNLIMITED
     if t[_T_CUBIC]:
         t[t[_T_CUBIC] + _W_MAX] = 0
         t[t[_T_CUBIC] + _EPOCH] = 0
+
+
+@micropython.viper
+def rest(tcb):
+    """Nothing has been in flight for an RTO: what was learned about the net is stale (RFC 5681
+    section 4.1)."""
+    t = ptr32(tcb)
+    initial = t[_T_MSS] * _INITIAL_SEGMENTS
+    if t[_T_OPTIONS] & _O_CONGESTION and t[_T_CWND] > initial:
+        t[_T_CWND] = initial
 
 
 @micropython.viper

@@ -5,8 +5,8 @@ handshake, a further SYN is answered without a trace: our first sequence number 
 addresses and ports. Whoever sends it back has received our answer, and takes the place of the
 handshake that may never end.
 
-A cookie is 29 bits of hash, a bit of the time (in units of 65 s), and two bits for the MSS. Window
-scale, SACK and timestamps are lost in it.
+A cookie is 28 bits of hash, a bit of the time (in units of 65 s), and three bits for the MSS.
+Window scale, SACK and timestamps are lost in it.
 """
 
 import micropython
@@ -69,6 +69,7 @@ _ACK = const(16)
 _TCP = const(6)
 
 _TWEAK = const(1 << 24)  # apart from other uses of the key
+_VALUES = (64, 160, 400, 536, 1000, 1220, 1440, 1460)
 _LIFETIME = const(2)  # units of 2^16 ms
 
 
@@ -87,14 +88,25 @@ def _waiting(iface, state, timeouts: int) -> int:
                 return slot
 
 
+# Usual ones: RFC 9293's default, tunnels, IPv4 with and without timestamps; and some below, since
+# the peer's must not be exceeded.
+_MSS = bytes(value >> shift & 255 for value in _VALUES for shift in (8, 0))
+
+
 @micropython.viper
-def _mss(index: int) -> int:
-    # The usual ones: RFC 9293's default, PPPoE and tunnels, IPv4 with and without timestamps.
-    if index == 0:
-        return 536
-    if index == 1:
-        return 1220
-    return 1440 if index == 2 else 1460
+def _hash(state, l4, time: int, index: int, beyond: int):
+    # Puts the hash for the packet in hand, whose sequence number is `beyond` bytes beyond the
+    # peer's first one, into HASH.
+    st = ptr32(state)
+    p = ptr8(l4)
+    M = 0xFFFF
+    M |= M << 16
+    src = st[_SRC]
+    keyed_hash(state, _TWEAK + (time << 3) + index)
+    irs = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) - beyond) & M
+    st[_SRC] = st[_HASH] ^ irs
+    keyed_hash(state, _TWEAK)
+    st[_SRC] = src
 
 
 @micropython.viper
@@ -119,12 +131,13 @@ def offer(iface, state, frame, l4, n: int) -> int:
         if p[i + 1] < 2:
             break
         i += p[i + 1]
-    index = 3
-    while index and int(_mss(index)) > most:
+    table = ptr8(_MSS)
+    index = 7
+    while index and ((table[2 * index] << 8) | table[2 * index + 1]) > most:
         index -= 1
     time = (st[_CLOCK] >> 16) & 0xFFFF
-    keyed_hash(state, _TWEAK + (time << 2) + index)
-    cookie = ((st[_HASH] >> 3) << 3) | ((time & 1) << 2) | index
+    _hash(state, l4, time, index, 0)
+    cookie = ((st[_HASH] >> 4) << 4) & M | ((time & 1) << 3) | index
     st[_COOKIE_TIME] = (1 << 16) | time
     st[_C_TCP_COOKIES] += 1
     st[_C_TCP_TX] += 1
@@ -182,11 +195,11 @@ def take(iface, state, l4, slot: int) -> int:
     if not last >> 16 or (time - last) & 0xFFFF > _LIFETIME:
         return -1  # none is out
     cookie = (((p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]) - 1) & M
-    index = cookie & 3
-    if (cookie >> 2) & 1 != time & 1:
+    index = cookie & 7
+    if (cookie >> 3) & 1 != time & 1:
         time = (time - 1) & 0xFFFF
-    keyed_hash(state, _TWEAK + (time << 2) + index)
-    if (st[_HASH] ^ cookie) & M & ~7:
+    _hash(state, l4, time, index, 1)
+    if (st[_HASH] ^ cookie) & M & ~15:
         return -1
     if slot < 0:
         slot = int(_waiting(iface, state, 0))
@@ -220,7 +233,8 @@ def take(iface, state, l4, slot: int) -> int:
     t[_T_RETRANSMIT] = 0
     t[_T_PROGRESS] = st[_NOW]
     t[_T_HEARD] = st[_CLOCK]
-    mss = int(_mss(index))
+    table = ptr8(_MSS)
+    mss = (table[2 * index] << 8) | table[2 * index + 1]
     most = int(iface.mtu) - 40
     t[_T_MSS] = mss if mss < most else most
     begin(iface.sockets[slot]._tcb)

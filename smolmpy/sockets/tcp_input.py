@@ -705,6 +705,7 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
     kind = t[_T_STATE]
     t[_T_HEARD] = st[_CLOCK]
     acked = (ack - una) & 0x3FFFFFFF
+    again = 0
     if acked:
         t[_T_SND_UNA] = ack
         if ((t[_T_SND_NXT] - ack) >> 31) & 1:
@@ -748,14 +749,13 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
                 return 0
     elif not t[_T_SND_WND]:
         t[_T_PROGRESS] = st[_NOW]  # a closed window may last, as long as its owner answers
-    elif t[_T_FLAGS] & _F_SACK:
-        pass
     elif not size and t[_T_SND_MAX] != una and window == t[_T_SND_WND]:
+        again = 1
+    if st[_SACK_AT] and t[_T_FLAGS] & _F_SACK and int(sacked(state, tcb, l4)):
+        # RFC 6675 section 2: it reports something new, whatever else it says.
+        again = 1
+    if again:
         duplicate(state, tcb, slot)
-    if st[_SACK_AT] and t[_T_FLAGS] & _F_SACK:
-        # RFC 6675 section 2: with SACK a duplicate ACK is one that reports something new.
-        if int(sacked(state, tcb, l4)):
-            duplicate(state, tcb, slot)
     if t[_T_FLAGS] & _F_ECN:
         _notice(state, tcb, p[_BITS], size)
     seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]

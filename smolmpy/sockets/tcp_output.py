@@ -9,6 +9,7 @@ from micropython import const
 from ..iface.ipv4 import egress as ipv4_egress
 from ..iface.schedule import set_due, wake
 from ..kernel import checksum, copy, copy_sum
+from .tcp_congestion import rest
 from .tcp_input import choose_iss, close_down, later, listen_again
 from .tcp_options import offer, size, write
 from .tcp_recovery import hole, in_flight, skip
@@ -411,6 +412,8 @@ def _sent(now: int, state, tcb, ahead: int, n: int, bits: int, filling: int):
         t[_T_HIGH_RXT] = end
     if ((t[_T_SND_MAX] - end) >> 31) & 1:
         if t[_T_SND_UNA] == t[_T_SND_MAX]:
+            if (now - t[_T_PROGRESS]) & 0x3FFFFFFF > t[_T_RTO]:
+                rest(tcb)
             t[_T_PROGRESS] = now
         if not t[_T_FLAGS] & _F_TIMING and nxt == t[_T_SND_MAX]:
             t[_T_FLAGS] |= _F_TIMING
