@@ -300,3 +300,56 @@ def test_second_and_third_block_count():
         p.send("A", 1, 201, sack=[(901, 1001), (501, 601)])
         sent += flight(p)
     assert 1 in sent and not {101, 501, 901} & set(sent), sent
+
+
+def test_6675_all_holes_in_one_round_trip():
+    # Section 4, NextSeg: what is lost goes out in order, each piece once.
+    if off():
+        return off()
+    for sack, holes in (
+        ([(701, 1001), (401, 601), (101, 301)], [1, 301, 601]),
+        ([(701, 1001), (101, 601)], [1, 601]),
+        ([(601, 1001), (301, 401)], [1, 101, 201, 401, 501]),
+        ([(650, 1001), (301, 450)], [1, 101, 201, 450, 550]),
+    ):
+        h, p, s = sending()
+        for _ in range(6):
+            p.send("A", 1, 1, sack=sack)
+        assert flight(p) == holes, (sack, holes)
+
+
+def test_6675_the_window_limits_retransmissions():
+    # Pipe: what is in flight, less what is known to be lost or to have arrived.
+    if off() or lacks("congestion"):
+        return off() or lacks("congestion")
+    h, p, s = sending(1000, congestion="reno")
+    p.send("A", 1, 1, sack=[(901, 1001)])
+    p.send("A", 1, 1, sack=[(801, 1001)])
+    # Lost: 1 to 701. Five of the ten segments may be in flight, at the most.
+    p.send("A", 1, 1, sack=[(701, 1001)])
+    sent = flight(p)
+    assert sent[0] == 1 and sent == [1 + 100 * i for i in range(len(sent))], sent
+    assert 1 <= len(sent) <= 6, sent
+    p.send("A", 1, 101, sack=[(701, 1001)])
+    more = flight(p)
+    assert 1 <= len(more) <= 3 and more[0] == 1 + 100 * len(sent), (sent, more)
+
+
+def test_2018_nothing_is_skipped_after_a_timeout():
+    if off():
+        return off()
+    h, p, s = sending(500)
+    p.send("A", 1, 1, sack=[(201, 401)])
+    h.advance(250)
+    seen = flight(p)
+    assert 1 in seen
+    # The receiver has dropped what it reported: it acknowledges as far as it has got.
+    for at in (101, 201, 301, 401):
+        p.send("A", 1, at)
+        seen += flight(p)
+        if at not in seen:
+            h.advance(2000)
+            seen += flight(p)
+    assert set(seen) >= {1, 101, 201, 301, 401}, seen
+    p.send("A", 1, 501)
+    assert s.send_queue == 0
