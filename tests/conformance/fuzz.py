@@ -18,6 +18,14 @@ THIRD_MAC = b"\x02\x00\x00\x00\x00\x33"
 # Values at which arithmetic goes wrong.
 EDGES = (0, 1, 4, 5, 15, 0x45, 0x7F, 0x80, 0xFE, 0xFF)
 ROUND = 256
+# What some thousand frames must have met; a check that is never reached is none.
+MET = (
+    "eth_runt eth_not_for_us eth_source eth_802_3 eth_vlan eth_type arp_malformed ip_malformed "
+    "ip_checksum ip_source ip_not_for_us ip_fragment ip_options ip_protocol icmp_malformed "
+    "icmp_checksum icmp_echo icmp_ignored icmp_errors_rx icmp_errors_tx udp_malformed "
+    "udp_checksum udp_no_socket udp_full tcp_malformed tcp_checksum tcp_no_socket tcp_rst_tx "
+    "tcp_challenge_acks tcp_out_of_order rx_oversize"
+).split()
 
 
 class Random:
@@ -329,6 +337,8 @@ def main(frames, seed):
     reached = [k for k in c if c[k]]
     print("%d connections shot down, %d frames sent" % (fuzz.deaths, fuzz.device.count))
     print("counters reached: %d of %d; not: %s" % (len(reached), len(c), set(c) - set(reached)))
+    missed = [k for k in MET if not c[k]]
+    assert done < 100000 or not missed, missed
     print("fuzzed %d frames" % done)
 
 
