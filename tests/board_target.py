@@ -27,7 +27,7 @@ class BoardTarget:
         places = (script, *folders, ROOT / "examples")  # its file system knows no ".."
         script, *folders = (f"/host/{path.relative_to(ROOT)}" for path in places)
         program = f"run({script!r}, {[str(arg) for arg in args]!r}, {folders!r})"
-        with Board(self.board, self.image, files=True) as board:
+        with Board(self.board, self.image, files="source") as board:
             board.mount_files()
             try:
                 return board.run(program, timeout)

@@ -28,6 +28,9 @@ PACKAGES = {
     "qemu-system-arm": "the emulated Cortex-M3",
     "gcc-arm-none-eabi": "building firmware",
     "libnewlib-arm-none-eabi": "building firmware",
+    "qemu-system-misc": "the emulated RV32",
+    "gcc-riscv64-unknown-elf": "building firmware for RV32",
+    "picolibc-riscv64-unknown-elf": "building firmware for RV32",
 }
 _X86_ONLY = ("gcc-multilib",)
 

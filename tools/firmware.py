@@ -19,6 +19,7 @@ from tools.qemu_board import MACHINES
 _KINDS = {
     "board": (192 * 1024, "boards/{}/manifest.py"),
     "bare": (192 * 1024, None),
+    "roomy": (1024 * 1024, None),
     "tests": (1024 * 1024, "tests/firmware/manifest.py"),
     "bench": (192 * 1024, "tools/bench/manifest.py"),
 }

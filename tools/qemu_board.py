@@ -18,8 +18,9 @@ import termios
 import threading
 import time
 import tty
+from pathlib import Path
 
-from tools import launcher, romfs, venv
+from tools import launcher, romfs, unixport, venv
 from tools.common import ROOT, Missing
 
 # Board: QEMU's program, the Debian package that holds it, the machine with its further arguments.
@@ -30,6 +31,7 @@ MACHINES = {
 }
 # Where the project's files may lie: behind the program and its heap, before the stack.
 _FILES_AT = {"MPS2_AN385": 0x200000, "MPS2_AN500": 0x200000, "VIRT_RV32": 0x80700000}
+_ARCH = {"MPS2_AN385": "armv7m", "MPS2_AN500": "armv7em", "VIRT_RV32": "rv32imc"}
 _FILES_ROOM = 0x180000
 _FILES = ("boards", "examples", "smolmpy", "tests/conformance", "tests/firmware", "tests/models")
 
@@ -57,11 +59,26 @@ def tap(name):
     return ("-nic", f"tap,ifname={name},script=no,downscript=no")
 
 
-def _files():
+def _files(board, kind):
     paths = [path for folder in _FILES for path in (ROOT / folder).rglob("*.py")]
-    image = romfs.image({str(path.relative_to(ROOT)): path.read_bytes() for path in paths})
+    if kind == "mpy":
+        with tempfile.TemporaryDirectory() as folder:
+            files = dict(_compiled(path, _ARCH[board], folder) for path in paths)
+    else:
+        files = {str(path.relative_to(ROOT)): path.read_bytes() for path in paths}
+    image = romfs.image(files)
     assert len(image) <= _FILES_ROOM, f"{len(image)} bytes of files"
     return image
+
+
+def _compiled(path, arch, folder):
+    """The path and the contents of a compiled module: nothing, if it is not for this processor."""
+    out = Path(folder) / "module.mpy"
+    argv = [unixport.build("mpy-cross"), "-O3", f"-march={arch}", "-o", out, "-s", path.name, path]
+    done = subprocess.run(argv, capture_output=True)
+    return str(path.relative_to(ROOT).with_suffix(".mpy")), b"" if done.returncode else (
+        out.read_bytes()
+    )
 
 
 def _keep_awake(monitor):
@@ -90,10 +107,11 @@ class Board:
 
     `nic`: QEMU's arguments for the network. `icount`: count instructions, one a nanosecond of the
     machine's time, so that its clocks give the same figures each time; else they go with the wall.
-    `files`: the project's modules are in the board's memory, and `mount_files` shows them there.
+    `files`: the project's modules are in the board's memory, as "source" or compiled ("mpy"), and
+    `mount_files` shows them there.
     """
 
-    def __init__(self, board, image, nic=NO_NETWORK, icount=False, files=False):
+    def __init__(self, board, image, nic=NO_NETWORK, icount=False, files=None):
         program, package, machine = MACHINES[board]
         if not shutil.which(program):
             raise Missing(f"{program} is missing: 'apt-get install {package}' brings it.")
@@ -102,7 +120,7 @@ class Board:
         self._argv += ["-mon", "chardev=wake,mode=readline"]
         if icount:
             self._argv += ["-icount", "shift=0"]
-        self._files = _files() if files else b""
+        self._files = _files(board, files) if files else b""
         self._files_at = _FILES_AT[board]
         self._romfs = None
         self.pty = None

@@ -4,8 +4,9 @@ source  the file                          v6m, v7m   the compiled .mpy for armv6
 flash   its part of the Cortex-M3 image: native code, bytecode, constants; names not counted
 frozen  RAM once it is imported from the image      loaded   the same, compiled on the board
 
-All in bytes. RAM is measured on the emulated Cortex-M3 of boards/MPS2_AN385 with a heap of 192 KiB
-(what an RP2040 offers), after a collection, for each module after those that it imports.
+All in bytes. RAM is measured on the emulated Cortex-M3 of boards/MPS2_AN385, after a collection,
+for each module after those that it imports; the last table has a heap of 192 KiB, which is what an
+RP2040 offers.
 """
 
 import ast
@@ -142,7 +143,7 @@ def _flash(modules):
 
 def _ram(image, names, loaded=False):
     """Bytes of RAM by module, frozen or loaded, and what _OBJECTS printed."""
-    with Board(_BOARD, image, files=loaded) as board:
+    with Board(_BOARD, image, files="source" if loaded else None) as board:
         if loaded:
             board.mount_files()
             board.run("import sys\nsys.path.append('/host')")
@@ -154,6 +155,14 @@ def _ram(image, names, loaded=False):
             if found >= 0:
                 used[name] = found
         return used, "" if loaded else board.run(_OBJECTS, timeout=120)
+
+
+def _server(image, files, paths):
+    """Bytes of RAM that the modules of examples/server.py take, and what the heap has left."""
+    with Board(_BOARD, image, files=files) as board:
+        board.mount_files()
+        board.run(f"import sys\nsys.path.extend({paths!r})\n" + _MEASURE + "gc.threshold(16000)")
+        return board.run("print(_measure('server'), gc.mem_free())").split()
 
 
 def _print(rows):
@@ -170,9 +179,8 @@ def _main():
     image = firmware.build(_BOARD)
     flash = _flash(modules)
     frozen, objects = _ram(image, [name for name in names if name in flash])
+    loaded, _ = _ram(firmware.build(_BOARD, "roomy"), names, loaded=True)
     bare = firmware.build(_BOARD, "bare")
-    loaded, _ = _ram(bare, [name for name in names if name not in flash], loaded=True)
-    loaded.update(_ram(bare, [name for name in names if name in flash], loaded=True)[0])
     rows = [("module", "source", "v6m", "v7m", "flash", "frozen", "loaded")]
     with tempfile.TemporaryDirectory() as folder:
         for name in sorted(modules):
@@ -188,6 +196,15 @@ def _main():
     _print(rows)
     print("\nRAM of objects, buffers included:\n")
     _print([line.split("\t") for line in objects.splitlines()])
+    print("\nRAM that the modules of examples/server.py take, and what is left of 192 KiB:\n")
+    paths = ["/host", "/host/examples", f"/host/boards/{_BOARD}"]
+    _print(
+        [
+            ("frozen", *_server(image, "source", paths[1:2])),
+            ("loaded as .mpy", *_server(bare, "mpy", paths)),
+            ("loaded as source", *_server(bare, "source", paths)),
+        ]
+    )
 
 
 if __name__ == "__main__":
