@@ -33,6 +33,7 @@ _MODULES = {
         "sockets.tcp_congestion",
         "sockets.tcp_cookie",
         "sockets.tcp_recovery",
+        "sockets.tcp_connection",
         "sockets.tcp_input",
         "sockets.tcp_output",
         "sockets.tcp",

@@ -68,7 +68,8 @@ from ..iface.schedule import set_due, wake
 from ..kernel import copy
 from ..wire.address import parse, to_word
 from .base import Socket, buffer, check_port, write_addr
-from .tcp_input import choose_iss, icmp_error, ingress, scale
+from .tcp_connection import choose_iss, scale
+from .tcp_input import icmp_error, ingress
 from .tcp_output import egress
 
 _NOW = const(4)

@@ -1,4 +1,4 @@
-"""A TCP segment arrives (RFC 9293 section 3.10.7, with the answers of RFC 5961).
+"""A TCP segment arrives (RFC 9293 section 3.10.7.4, with the answers of RFC 5961).
 
 The control block's layout is described in tcp.py.
 """
@@ -6,14 +6,23 @@ The control block's layout is described in tcp.py.
 import micropython
 from micropython import const
 
-from ..iface.demux import insert, lookup, remove
-from ..iface.ipv4 import reply
-from ..iface.schedule import due_by, set_due, wake
-from ..iface.secret import keyed_hash
+from ..iface.demux import lookup
+from ..iface.schedule import due_by, wake
 from ..kernel import checksum, copy, copy_sum
 from .ranges import insert as range_insert
 from .ranges import reach
-from .tcp_congestion import begin, reduce
+from .tcp_congestion import reduce
+from .tcp_connection import (
+    arrives_in_listen,
+    arrives_in_syn_sent,
+    challenge,
+    close_down,
+    later,
+    listen_again,
+    measure,
+    refuse,
+    reopen,
+)
 from .tcp_cookie import offer as cookie_offer
 from .tcp_cookie import take as cookie_take
 from .tcp_options import read
@@ -21,8 +30,6 @@ from .tcp_recovery import duplicate, progress, sacked
 
 _KERNEL_SUM = const(3)
 _NOW = const(4)
-_SRC = const(7)
-_DST = const(8)
 _PORTS = const(9)
 _PSEUDO = const(10)
 _GROUP = const(11)
@@ -31,27 +38,19 @@ _QUOTED_MTU = const(22)
 _CLOCK = const(110)
 _TS_SEEN = const(111)
 _TS_VALUE = const(112)
-_TS_ECHO = const(113)
 _SACK_AT = const(114)
 _TOS = const(115)
 _DUES = const(29)
 _NEXT_STALE = const(126)
-_HASH = const(123)
 
 _C_TCP_RX = const(75)
-_C_TCP_TX = const(76)
 _C_TCP_MALFORMED = const(77)
 _C_TCP_CHECKSUM = const(78)
 _C_TCP_NO_SOCKET = const(79)
-_C_TCP_RST_TX = const(80)
-_C_TCP_CHALLENGE_ACKS = const(84)
 _C_TCP_OUT_OF_ORDER = const(85)
 
 _T_STATE = const(4)
 _T_FLAGS = const(5)
-_T_REMOTE = const(6)
-_T_LOCAL = const(7)
-_T_PORTS = const(8)
 _T_ISS = const(9)
 _T_SND_UNA = const(10)
 _T_SND_NXT = const(11)
@@ -71,11 +70,7 @@ _T_RX_SIZE = const(24)
 _T_TX_HEAD = const(25)
 _T_TX_LEN = const(26)
 _T_TX_SIZE = const(27)
-_T_SRTT = const(28)
-_T_RTTVAR = const(29)
 _T_RTO = const(30)
-_T_RTT_SEQ = const(31)
-_T_RTT_TIME = const(32)
 _T_BACKOFF = const(33)
 _T_RETRANSMIT = const(34)
 _T_ACK_DUE = const(35)
@@ -83,15 +78,12 @@ _T_IDLE_DUE = const(36)
 _T_PROGRESS = const(37)
 _T_DUP_ACKS = const(38)
 _T_FIN_SEQ = const(39)
-_T_ERROR = const(40)
 _T_CWND = const(41)
 _T_SSTHRESH = const(42)
 _T_RECOVER = const(43)
 _T_SHIFTS = const(45)
 _T_TS_RECENT = const(46)
-_T_CHALLENGES = const(47)
 _T_HEARD = const(48)
-_T_SND_SMALL = const(49)
 _T_LAST_PIECE = const(50)
 _T_OUT_OF_ORDER = const(54)
 _T_DUP_DUE = const(55)
@@ -99,14 +91,11 @@ _T_OPTIONS = const(56)
 _T_ACK_DELAY = const(58)
 _T_KEEP_ALIVE = const(59)
 _T_TIME_WAIT_MS = const(61)
-_T_SACKED = const(62)
 _T_GAPS = const(64)
 _T_GAPS_LEN = const(65)
 
 _F_ACK_NOW = const(1)
-_F_NO_DELAY = const(2)
 _F_PASSIVE = const(8)
-_F_ANY = const(16)
 _F_TIMING = const(32)
 _F_FIN_AHEAD = const(64)
 _F_FIN_SEEN = const(128)
@@ -116,12 +105,9 @@ _F_TIMESTAMPS = const(4096)
 _F_ECN = const(8192)
 _F_ECHO = const(16384)
 _F_CWR = const(32768)
-_F_SCALE = const(65536)
 
-_O_ECN = const(4)
 _O_CONGESTION = const(48)
 
-_CLOSED = const(0)
 _LISTEN = const(1)
 _SYN_SENT = const(2)
 _SYN_RECEIVED = const(3)
@@ -134,12 +120,9 @@ _LAST_ACK = const(9)
 _TIME_WAIT = const(10)
 
 # Offsets in the segment, and its control bits.
-_SEQ = const(4)
-_ACK_NUMBER = const(8)
 _OFFSET = const(12)
 _BITS = const(13)
 _WINDOW = const(14)
-_CHECKSUM = const(16)
 _FIN = const(1)
 _SYN = const(2)
 _RST = const(4)
@@ -149,13 +132,9 @@ _ECE = const(64)
 _CWR = const(128)
 
 _TCP = const(6)
-_CHALLENGES_A_SECOND = const(10)
-_DEFAULT_MSS = const(536)  # RFC 9293 section 3.7.1
 _TS_RECENT_LIFETIME = const(31640)  # 24 days in units of 2^16 ms (RFC 7323 section 5.5)
 _MIN_PATH_MSS = const(512)
-_MIN_RTO = const(200)
 _SYN_LOST_RTO = const(3000)  # RFC 6298 section 5.7
-_MAX_RTO = const(60000)
 
 _ECONNRESET = const(104)
 _ECONNREFUSED = const(111)
@@ -244,16 +223,16 @@ def _examine(iface, state, frame, l4, n: int, slot: int):
             slot = int(cookie_take(iface, state, l4, -1))
         if slot < 0:
             st[_C_TCP_NO_SOCKET] += 1
-            _refuse(iface, state, frame, l4, n)
+            refuse(iface, state, frame, l4, n)
             return
     socket = iface.sockets[slot]
     kind = ptr32(socket._tcb)[_T_STATE]
     if kind == _TIME_WAIT and bits & (_SYN | _RST | _ACK) == _SYN:
-        if int(_reopen(iface, state, socket, slot, l4)):
+        if int(reopen(iface, state, socket, slot, l4)):
             slot = int(lookup(iface._demux, state, _TCP))
             if slot < 0:
                 st[_C_TCP_NO_SOCKET] += 1
-                _refuse(iface, state, frame, l4, n)
+                refuse(iface, state, frame, l4, n)
                 return
             socket = iface.sockets[slot]
             kind = _LISTEN
@@ -261,272 +240,11 @@ def _examine(iface, state, frame, l4, n: int, slot: int):
         if int(cookie_take(iface, state, l4, slot)) >= 0:
             kind = _SYN_RECEIVED
     if kind == _LISTEN:
-        _arrives_in_listen(iface, state, frame, l4, n, socket, slot)
+        arrives_in_listen(iface, state, frame, l4, n, socket, slot)
     elif kind == _SYN_SENT:
-        _arrives_in_syn_sent(iface, state, frame, l4, n, socket, slot)
+        arrives_in_syn_sent(iface, state, frame, l4, n, socket, slot)
     else:
         _arrives(iface, state, frame, l4, n, socket, slot)
-
-
-@micropython.viper
-def choose_iss(state, tcb):
-    """Sets ISS for the addresses and ports of the control block (RFC 6528)."""
-    st = ptr32(state)
-    t = ptr32(tcb)
-    M = 0xFFFF
-    M |= M << 16
-    st[_SRC] = t[_T_REMOTE]
-    st[_DST] = t[_T_LOCAL]
-    st[_PORTS] = t[_T_PORTS]
-    keyed_hash(state, 0)
-    # A clock of 4 microseconds, nearly.
-    iss = (st[_HASH] + (st[_CLOCK] << 8)) & M
-    t[_T_ISS] = iss
-    t[_T_SND_UNA] = iss
-    t[_T_SND_NXT] = iss
-    t[_T_SND_MAX] = iss
-    t[_T_SND_SMALL] = iss
-    t[_T_RECOVER] = iss
-
-
-@micropython.viper
-def _refuse(iface, state, frame, l4, n: int):
-    # Answers a segment that belongs to no connection with an RST, made in place (RFC 9293
-    # section 3.10.7.1).
-    st = ptr32(state)
-    p = ptr8(l4)
-    bits = p[_BITS]
-    if bits & _RST:
-        return
-    M = 0xFFFF
-    M |= M << 16
-    i = 0
-    while i < 2:
-        b = p[i]
-        p[i] = p[i + 2]
-        p[i + 2] = b
-        i += 1
-    if bits & _ACK:
-        i = _SEQ
-        while i < _ACK_NUMBER:
-            p[i] = p[i + 4]
-            p[i + 4] = 0
-            i += 1
-        p[_BITS] = _RST
-    else:
-        size = n - ((p[_OFFSET] >> 4) << 2) + (bits & _FIN) + ((bits >> 1) & 1)
-        ack = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) + size) & M
-        p[4] = 0
-        p[5] = 0
-        p[6] = 0
-        p[7] = 0
-        p[8] = (ack >> 24) & 255
-        p[9] = (ack >> 16) & 255
-        p[10] = (ack >> 8) & 255
-        p[11] = ack & 255
-        p[_BITS] = _RST | _ACK
-    p[_OFFSET] = 0x50
-    i = _WINDOW
-    while i < 20:
-        p[i] = 0
-        i += 1
-    s = int(checksum(l4, 0, 20, st[_PSEUDO] - n + 20)) ^ 0xFFFF
-    p[_CHECKSUM] = s >> 8
-    p[_CHECKSUM + 1] = s & 255
-    st[_C_TCP_TX] += 1
-    st[_C_TCP_RST_TX] += 1
-    reply(iface, state, frame, 20)
-
-
-@micropython.viper
-def _challenge(state, tcb, slot: int):
-    # RFC 5961 section 3: an honest peer that gets this ACK will answer with an RST that fits. So
-    # many a second at most (section 7), counted for each connection: a count that all share would
-    # tell an outsider about others.
-    st = ptr32(state)
-    t = ptr32(tcb)
-    second = (st[_NOW] >> 10) & 0xFFFF
-    count = t[_T_CHALLENGES]
-    count = (count & 0xFF) + 1 if count >> 8 == second else 1
-    if count > _CHALLENGES_A_SECOND:
-        return
-    t[_T_CHALLENGES] = (second << 8) | count
-    st[_C_TCP_CHALLENGE_ACKS] += 1
-    ptr32(tcb)[_T_FLAGS] |= _F_ACK_NOW
-    wake(state, slot)
-
-
-@micropython.viper
-def close_down(iface, tcb, slot: int, error: int):
-    """The connection is over: to CLOSED, with an errno for the program, or 0."""
-    t = ptr32(tcb)
-    t[_T_STATE] = _CLOSED
-    if not t[_T_ERROR]:
-        t[_T_ERROR] = error
-    t[_T_TX_LEN] = 0
-    t[_T_FLAGS] &= _F_NO_DELAY | _F_FIN_SEEN
-    t[_T_RETRANSMIT] = 0
-    t[_T_ACK_DUE] = 0
-    t[_T_IDLE_DUE] = 0
-    remove(iface._demux, slot)
-    set_due(iface._st, slot, -1)
-
-
-@micropython.viper
-def listen_again(iface, state, tcb, slot: int):
-    """A connection did not come about: back to LISTEN."""
-    st = ptr32(state)
-    t = ptr32(tcb)
-    remove(iface._demux, slot)
-    st[_SRC] = 0
-    st[_DST] = 0 if t[_T_FLAGS] & _F_ANY else t[_T_LOCAL]
-    st[_PORTS] = t[_T_PORTS] & 0xFFFF
-    t[_T_REMOTE] = 0
-    t[_T_LOCAL] = st[_DST]
-    t[_T_PORTS] = st[_PORTS]
-    t[_T_STATE] = _LISTEN
-    t[_T_FLAGS] &= _F_NO_DELAY | _F_ANY
-    t[_T_SHIFTS] = int(scale(t[_T_RX_SIZE]))
-    t[_T_RETRANSMIT] = 0
-    t[_T_BACKOFF] = 0
-    insert(iface._demux, state, slot, _TCP)
-    set_due(state, slot, -1)
-
-
-@micropython.viper
-def scale(size: int) -> int:
-    """SHIFTS before the peer's is known: ours is such that the window of `size` fits 16 bits."""
-    shift = 0
-    while size >> shift > 0xFFFF:
-        shift += 1
-    return shift << 8
-
-
-@micropython.viper
-def _reopen(iface, state, socket, slot: int, l4) -> int:
-    # A SYN for a connection in TIME-WAIT begins a new one, if its sequence number is beyond the
-    # old one's (RFC 9293 section 3.10.7.4, RFC 1122 section 4.2.2.13). Returns 1 if so.
-    p = ptr8(l4)
-    tcb = socket._tcb
-    t = ptr32(tcb)
-    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
-    if not ((t[_T_RCV_NXT] - seq) >> 31) & 1:
-        return 0
-    close_down(iface, tcb, slot, 0)
-    return 1
-
-
-@micropython.viper
-def _agree(iface, state, tcb, l4):
-    # What the options of the peer's SYN bring about.
-    t = ptr32(tcb)
-    p = ptr8(l4)
-    t[_T_MSS] = _DEFAULT_MSS
-    read(state, tcb, l4, (p[_OFFSET] >> 4) << 2, 1)
-    most = int(iface.mtu) - 40
-    if t[_T_MSS] > most:
-        t[_T_MSS] = most
-    if not t[_T_FLAGS] & _F_SCALE:
-        t[_T_SHIFTS] = 0
-    begin(tcb)
-
-
-@micropython.viper
-def _arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
-    # Section 3.10.7.2.
-    st = ptr32(state)
-    p = ptr8(l4)
-    bits = p[_BITS]
-    if bits & _RST:
-        return
-    if bits & _ACK:
-        _refuse(iface, state, frame, l4, n)
-        return
-    if not bits & _SYN or bits & _FIN:
-        st[_C_TCP_MALFORMED] += 1
-        return
-    tcb = socket._tcb
-    t = ptr32(tcb)
-    remove(iface._demux, slot)
-    insert(iface._demux, state, slot, _TCP)
-    t[_T_REMOTE] = st[_SRC]
-    t[_T_LOCAL] = st[_DST]
-    t[_T_PORTS] = st[_PORTS]
-    choose_iss(state, tcb)
-    _agree(iface, state, tcb, l4)
-    _synchronize(state, tcb, l4)
-    t[_T_FLAGS] |= _F_PASSIVE
-    if bits & (_ECE | _CWR) == _ECE | _CWR and t[_T_OPTIONS] & _O_ECN:
-        t[_T_FLAGS] |= _F_ECN
-    t[_T_PROGRESS] = st[_NOW]
-    t[_T_STATE] = _SYN_RECEIVED
-    wake(state, slot)
-
-
-@micropython.viper
-def _synchronize(state, tcb, l4):
-    # What the peer's SYN says about its sequence numbers and its window.
-    t = ptr32(tcb)
-    p = ptr8(l4)
-    M = 0xFFFF
-    M |= M << 16
-    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
-    window = (p[_WINDOW] << 8) | p[_WINDOW + 1]
-    t[_T_IRS] = seq
-    t[_T_RCV_NXT] = (seq + 1) & M
-    t[_T_RCV_ADV] = (seq + 1) & M
-    t[_T_RCV_ACKED] = seq
-    t[_T_SND_WND] = window
-    t[_T_MAX_WND] = window
-    t[_T_SND_WL1] = seq
-    t[_T_SND_WL2] = t[_T_SND_UNA]
-    t[_T_HEARD] = ptr32(state)[_CLOCK]
-
-
-@micropython.viper
-def _arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
-    # Section 3.10.7.3.
-    st = ptr32(state)
-    p = ptr8(l4)
-    tcb = socket._tcb
-    t = ptr32(tcb)
-    bits = p[_BITS]
-    ack = 0
-    if bits & _ACK:
-        ack = (p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]
-        if not ((t[_T_ISS] - ack) >> 31) & 1 or ((t[_T_SND_MAX] - ack) >> 31) & 1:
-            _refuse(iface, state, frame, l4, n)
-            return
-    if bits & _RST:
-        if bits & _ACK:
-            close_down(iface, tcb, slot, _ECONNREFUSED)
-        return
-    if not bits & _SYN:
-        return
-    _agree(iface, state, tcb, l4)
-    _synchronize(state, tcb, l4)
-    t[_T_PROGRESS] = st[_NOW]
-    if t[_T_OPTIONS] & _O_ECN:
-        answer = _ECE if bits & _ACK else _ECE | _CWR
-        if bits & (_ECE | _CWR) == answer:
-            t[_T_FLAGS] |= _F_ECN
-    if bits & _ACK:
-        t[_T_SND_UNA] = ack
-        t[_T_SND_WL2] = ack
-        if t[_T_BACKOFF]:
-            t[_T_RTO] = _SYN_LOST_RTO
-        else:
-            _measure(state, tcb)
-        t[_T_RETRANSMIT] = 0
-        t[_T_BACKOFF] = 0
-        t[_T_STATE] = _ESTABLISHED
-        t[_T_FLAGS] |= _F_ACK_NOW
-    else:
-        # Both sides have begun at once: the SYN goes out again, with an ACK.
-        t[_T_STATE] = _SYN_RECEIVED
-        t[_T_SND_NXT] = t[_T_ISS]
-        t[_T_RETRANSMIT] = 0
-    wake(state, slot)
 
 
 @micropython.viper
@@ -588,7 +306,7 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
 
     # Fourth, SYN; third were security and precedence, which nobody uses.
     if bits & _SYN:
-        _challenge(state, tcb, slot)
+        challenge(state, tcb, slot)
         return
 
     # Fifth, ACK.
@@ -597,7 +315,7 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
     ack = (p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]
     if kind == _SYN_RECEIVED:
         if not ((t[_T_SND_UNA] - ack) >> 31) & 1 or ((t[_T_SND_MAX] - ack) >> 31) & 1:
-            _refuse(iface, state, frame, l4, n)
+            refuse(iface, state, frame, l4, n)
             return
         t[_T_STATE] = _ESTABLISHED
         if t[_T_KEEP_ALIVE]:
@@ -650,7 +368,7 @@ def _reject(state, tcb, slot: int, bits: int, again: int) -> int:
         wake(state, slot)
         return 0
     if bits & _SYN:
-        _challenge(state, tcb, slot)
+        challenge(state, tcb, slot)
         return 0
     if kind == _TIME_WAIT and bits & _FIN:
         t[_T_IDLE_DUE] = int(later(st[_NOW], t[_T_TIME_WAIT_MS]))
@@ -665,7 +383,7 @@ def _reset(iface, state, tcb, slot: int, exact: int):
     t = ptr32(tcb)
     kind = t[_T_STATE]
     if not exact:
-        _challenge(state, tcb, slot)
+        challenge(state, tcb, slot)
     elif kind == _SYN_RECEIVED and t[_T_FLAGS] & _F_PASSIVE:
         listen_again(iface, state, tcb, slot)
     elif kind == _SYN_RECEIVED:
@@ -674,13 +392,6 @@ def _reset(iface, state, tcb, slot: int, exact: int):
         close_down(iface, tcb, slot, 0)
     else:
         close_down(iface, tcb, slot, _ECONNRESET)
-
-
-@micropython.viper
-def later(now: int, delay: int) -> int:
-    """The time of a timer that fires in `delay` ms: never 0."""
-    due = (now + delay) & 0x3FFFFFFF
-    return due if due else 1
 
 
 @micropython.viper
@@ -695,11 +406,11 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
     window = ((p[_WINDOW] << 8) | p[_WINDOW + 1]) << (t[_T_SHIFTS] & 0xFF)
     if ((t[_T_SND_MAX] - ack) >> 31) & 1:
         # It acknowledges what was never sent.
-        _challenge(state, tcb, slot)
+        challenge(state, tcb, slot)
         return 0
     if ((ack - una) >> 31) & 1:
         if (una - ack) & 0x3FFFFFFF > t[_T_MAX_WND]:
-            _challenge(state, tcb, slot)  # RFC 5961 section 5.2
+            challenge(state, tcb, slot)  # RFC 5961 section 5.2
             return 0
         return 1
     kind = t[_T_STATE]
@@ -726,7 +437,7 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
         if una == t[_T_ISS] and t[_T_BACKOFF]:
             t[_T_RTO] = _SYN_LOST_RTO
         elif flags & (_F_TIMING | _F_TIMESTAMPS):
-            _measure(state, tcb)
+            measure(state, tcb)
         t[_T_BACKOFF] = 0
         if flags & (_F_RECOVERY | _F_SACK) or t[_T_CWND] <= t[_T_TX_SIZE] + t[_T_MSS]:
             progress(state, tcb, slot, acked)
@@ -797,48 +508,6 @@ def _notice(state, tcb, bits: int, size: int):
         t[_T_RECOVER] = t[_T_SND_MAX]
         flags |= _F_CWR
     t[_T_FLAGS] = flags
-
-
-@micropython.viper
-def _measure(state, tcb):
-    # RFC 6298 section 2, once the segment that is being timed has been acknowledged; or with each
-    # new ACK where timestamps are used.
-    st = ptr32(state)
-    t = ptr32(tcb)
-    if t[_T_FLAGS] & _F_TIMESTAMPS:
-        if not st[_TS_SEEN]:
-            return
-        r = (st[_CLOCK] - (st[_TS_ECHO] - t[_T_ISS])) & 0x3FFFFFFF
-    else:
-        if not ((t[_T_RTT_SEQ] - t[_T_SND_UNA]) >> 31) & 1:
-            return
-        r = (st[_NOW] - t[_T_RTT_TIME]) & 0x3FFFFFFF
-    t[_T_FLAGS] &= ~_F_TIMING
-    if not r:
-        r = 1
-    if r > _MAX_RTO:
-        r = _MAX_RTO
-    srtt = t[_T_SRTT]
-    if srtt:
-        var = t[_T_RTTVAR]
-        error = r - (srtt >> 3)
-        srtt += error
-        if error < 0:
-            error = 0 - error
-        var += error - (var >> 2)
-    else:
-        srtt = r << 3
-        var = r << 1
-    if srtt < 1:
-        srtt = 1
-    t[_T_SRTT] = srtt
-    t[_T_RTTVAR] = var
-    rto = (srtt >> 3) + (var if var > 1 else 1)
-    if rto < _MIN_RTO:
-        rto = _MIN_RTO
-    if rto > _MAX_RTO:
-        rto = _MAX_RTO
-    t[_T_RTO] = rto
 
 
 @micropython.viper

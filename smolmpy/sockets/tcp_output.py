@@ -10,7 +10,7 @@ from ..iface.ipv4 import egress as ipv4_egress
 from ..iface.schedule import set_due, wake
 from ..kernel import checksum, copy, copy_sum
 from .tcp_congestion import rest
-from .tcp_input import choose_iss, close_down, later, listen_again
+from .tcp_connection import choose_iss, close_down, later, listen_again
 from .tcp_options import offer, size, write
 from .tcp_recovery import hole, in_flight, skip
 from .tcp_recovery import timeout as recovery_timeout
