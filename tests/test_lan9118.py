@@ -337,3 +337,17 @@ def test_close(driver):
     driver.close()
     assert not driver.model.arrive(frame(60))
     assert not driver.model.mac[chip.MAC_CR] & 0xC
+
+
+def test_a_stall_counts_from_its_own_begin(driver):
+    model = driver.model
+    for _ in range(3):
+        model.line = False
+        while _send(driver, frame(1514)) == 0:
+            pass
+        model.time += 5_000_000  # 200 ms
+        assert _send(driver, frame(1514)) == -11
+        model.line = True
+        assert _send(driver, frame(60)) == 0
+        model.time += 5_000_000
+    assert driver.counters()["tx_restarts"] == 0

@@ -453,7 +453,7 @@ class LAN9118:
             s[_TX_ERRORS] += (x >> 15) & 1
             s[_TX_COLLISIONS] += (x >> 3) & 15
             done -= 1
-        if (free & 0xFFFF) < 4:
+        if (free & 0xFFFF) < length + 16:
             return int(self._wait_tx())
         s[_TX_STALLED] = 0
         b = ptr8(buf)
