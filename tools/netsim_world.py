@@ -1,12 +1,13 @@
 """Two interfaces, a simulated line between them, and flows of TCP over it, in virtual time.
 
-Runs under MicroPython (or CPython): reads scenarios from standard input, one JSON object a line,
-and prints a JSON object for each. The keys of a scenario are the fields of `Scenario`; the same
-one has the same result, to the byte, on every interpreter. tools/netsim.py starts it.
+Runs under MicroPython (or CPython), started by tools/netsim_run.py: takes a scenario, a JSON object
+whose keys are the fields of `Scenario`, as its argument and prints the result as JSON. The same
+scenario has the same result, to the byte, on every interpreter.
 """
 
 import json
 import sys
+from array import array
 
 from smolmpy import Interface, TCPSocket
 from smolmpy.kernel import copy
@@ -23,7 +24,7 @@ _MAC_B = "02-00-00-00-00-02"
 
 
 class Scenario:
-    """What is simulated. Times are in ms, chances in millionths.
+    """What is simulated: `Scenario({"buffer": 4096, ...})`. Times are in ms, sizes in bytes.
 
     `forward` and `back` are the line's two directions, the data's and that of the
     acknowledgements; each is a dict of what a `Way` takes.
@@ -39,7 +40,6 @@ class Scenario:
         self.gaps = 4
         self.forward = {}
         self.back = {}
-        self.interval = 0  # throughput is noted for each, if not 0
         for key in given:
             if not hasattr(self, key):
                 raise ValueError(key)
@@ -64,15 +64,17 @@ class Random:
 
 
 class Way:
-    """One direction of the line. Times inside are microseconds.
+    """One direction of the line.
 
     delay     ms that each frame takes
-    loss, duplicate, reorder   chances; a reordered frame takes `late` ms more
+    loss, duplicate, reorder   chances in millionths; a reordered frame takes `late` ms more
     rate      of the bottleneck, kbit/s; 0: any
     queue     bytes that may wait there; 0: any number. A frame that does not fit is dropped.
     outage    (first, length, period): from `first` ms on nothing passes for `length` ms, and so
               again every `period` ms
     """
+
+    # Times inside are microseconds.
 
     def __init__(
         self,
@@ -98,12 +100,13 @@ class Way:
         self._busy = 0
         self._held = []  # [when it arrives, its length, its bytes], in order of arrival
         self._free = []
-        self._block = memoryview_block()
+        self._block = array("I", (0, 0, 0, 0))  # of kernel calls
         self.frames = 0
         self.lost = 0
         self.dropped = 0
 
     def put(self, now, buf, length):
+        """A frame is sent at `now`."""
         self.frames += 1
         if self._loss and self._random.chance(self._loss):
             self.lost += 1
@@ -150,6 +153,7 @@ class Way:
         return self._held[0][0] if self._held else -1
 
     def take(self, now, buf):
+        """Moves a frame that has arrived by `now` to `buf`; its length, 0 if there is none."""
         if not self._held or self._held[0][0] > now:
             return 0
         entry = self._held.pop(0)
@@ -159,12 +163,6 @@ class Way:
         block[2] = entry[1]
         copy(buf, entry[2], block)
         return entry[1]
-
-
-def memoryview_block():
-    from array import array
-
-    return array("I", (0, 0, 0, 0))
 
 
 class Device:
@@ -181,9 +179,6 @@ class Device:
         return self._into.take(self._world.now, buf)
 
     def transmit(self, buf, length):
-        trace = self._world.trace
-        if trace:
-            trace(self._world.now, self._out, buf, length)
         self._out.put(self._world.now, buf, length)
         return 0
 
@@ -201,11 +196,11 @@ class Flow:
         self._sent = 0
         self.received = 0
         self.end = 0  # when the last byte came
-        period = bytes(range(_PERIOD))
-        self._pattern = memoryview(period * (2 + scenario.buffer // _PERIOD))
-        self._into = bytearray(scenario.buffer)
+        self._pattern = world.pattern
+        self._into = world.into
 
     def send(self):
+        """Fills the send buffer; whether there was anything to do."""
         left = self._size - self._sent
         room = len(self._into) - self.sender.send_queue
         if room > left:
@@ -222,6 +217,7 @@ class Flow:
         return True
 
     def receive(self, now):
+        """Takes and checks what has come; whether there was anything."""
         if not self.receiver.recv_queue:
             return False
         n = self.receiver.recv_into(self._into)
@@ -235,18 +231,22 @@ class Flow:
 
 
 class World:
-    def __init__(self, scenario, trace=None):
+    """A scenario on its way."""
+
+    def __init__(self, scenario):
         self.scenario = scenario
-        self.trace = trace
         self.now = 0  # microseconds
         self.forward = Way(2 * scenario.seed, **scenario.forward)
         self.back = Way(2 * scenario.seed + 1, **scenario.back)
         self.a = self._interface(_MAC_A, _A, _MAC_B, _B, self.forward, self.back)
         self.b = self._interface(_MAC_B, _B, _MAC_A, _A, self.back, self.forward)
+        pattern = bytes(range(_PERIOD))
+        self.pattern = memoryview(pattern * (2 + scenario.buffer // _PERIOD))
+        self.into = bytearray(scenario.buffer)
         self.flows = [Flow(self, number) for number in range(scenario.flows)]
 
     def _interface(self, mac, addr, peer_mac, peer, out, into):
-        seed = bytes((self.scenario.seed * 7 + i * mac_last(mac)) & 0xFF for i in range(8))
+        seed = bytes((self.scenario.seed * 7 + i * int(mac[-1])) & 0xFF for i in range(8))
         device = Device(self, out, into)
         iface = Interface(device, mac, sockets=self.scenario.flows, seed=seed)
         iface.add_address(addr + "/24")
@@ -254,20 +254,19 @@ class World:
         return iface
 
     def socket(self, iface):
+        """A socket with the scenario's options."""
         size = self.scenario.buffer
         socket = iface.add(TCPSocket(size, size, gaps=self.scenario.gaps))
         socket.timeout = _FOREVER
         for name in self.scenario.options:
-            if hasattr(socket, name):
-                setattr(socket, name, self.scenario.options[name])
+            if not hasattr(socket, name):
+                raise ValueError(name)
+            setattr(socket, name, self.scenario.options[name])
         return socket
 
     def run(self):
         """Runs to the end and returns the result, a dict."""
         stop = self.scenario.time * 1000
-        interval = self.scenario.interval * 1000
-        series = []
-        noted = 0
         while True:
             ms = self.now // 1000
             busy = self.a.poll(ms) + self.b.poll(ms)
@@ -287,13 +286,8 @@ class World:
             if stop and at >= stop:
                 self.now = stop
                 break
-            if interval:
-                while at >= (len(series) + 1) * interval:
-                    total = sum(flow.received for flow in self.flows)
-                    series.append(total - noted)
-                    noted = total
             self.now = at
-        return self._result(series)
+        return self._result()
 
     def _next(self):
         """When something happens next."""
@@ -316,12 +310,12 @@ class World:
             best = (ms + 1) * 1000
         return best
 
-    def _result(self, series):
+    def _result(self):
         flows = []
         for flow in self.flows:
             end = flow.end or self.now
             flows.append({"bytes": flow.received, "us": end})
-        result = {
+        return {
             "flows": flows,
             "us": self.now,
             "frames": [self.forward.frames, self.back.frames],
@@ -329,20 +323,7 @@ class World:
             "dropped": [self.forward.dropped, self.back.dropped],
             "retransmits": self.a.counter("tcp_retransmits"),
         }
-        if series:
-            result["series"] = series
-        return result
-
-
-def mac_last(mac):
-    return int(mac[-2:], 16)
-
-
-def main():
-    for line in sys.stdin:
-        scenario = Scenario(json.loads(line))
-        print(json.dumps(World(scenario).run()))
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(World(Scenario(json.loads(sys.argv[1]))).run()))
