@@ -371,8 +371,10 @@ class ENC28J60(SPIChip):
         return -_EIO
 
     def _alive(self):
-        # After a brown-out RXEN is 0, without a chip all bits are alike.
-        return self._get(_ECON1) & (_RXEN | _RXRST | _TXRST) == _RXEN
+        # After a brown-out RXEN is 0, without a chip all bits are alike, and the bank is another
+        # than it should be if a change of it did not reach the chip.
+        wanted = _RXEN | self._state[_BANK]
+        return self._get(_ECON1) & (_TXRST | _RXRST | _RXEN | 3) == wanted
 
     # ---- the way of a frame ----
 

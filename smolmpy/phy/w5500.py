@@ -323,12 +323,15 @@ class W5500(SPIChip):
             # difference of the pointers behind it, or reads the same again.
             end = r[_AT_RX_WR] << 8 | r[_AT_RX_WR + 1]
             start = r[_AT_RX_RD] << 8 | r[_AT_RX_RD + 1]
-            if size == last or size == (end - start) & 0xFFFF:
-                break
+            taken = r[_AT_TX_WR] << 8 | r[_AT_TX_WR + 1]
+            # Pointers other than those last written tell of writes that did not reach the chip.
+            if start == (s[_READ_AT] - s[_HELD]) & 0xFFFF and taken == s[_WRITE_AT]:
+                if size == last or size == (end - start) & 0xFFFF:
+                    break
             last = size
             tries -= 1
             if not tries:
-                return int(self._mend())
+                return int(self._reopen())
         if size > int(self._SIZE) or size < s[_HELD]:
             return int(self._reopen())
         s[_WAITING] = size - s[_HELD]

@@ -146,7 +146,7 @@ class ENC28J60Model(SPIModel):
 
     def _power_on(self):
         self.resets += 1
-        self.forgiving = False
+        self.forgiving = self.lenient = False
         self._reset_at = ticks_us() if ticks_us is not None else None
         self.memory = bytearray(8192)
         self.bank = [bytearray(0x1B) for _ in range(4)]
@@ -495,7 +495,7 @@ class ENC28J60Model(SPIModel):
     def _transmitted(self):
         start, end = self.word(0, 4), self.word(0, 6)
         vector = bytearray(7)
-        n = end - start
+        n = (end - start) & 0x1FFF
         vector[0] = n & 0xFF
         vector[1] = n >> 8
         self.econ1 &= ~TXRTS
@@ -505,13 +505,13 @@ class ENC28J60Model(SPIModel):
             self.flags |= TXERIF | TXIF
             self.estat |= TXABRT | LATECOL
             self.stuck_transmitter = True
-        elif not self.linked and self.phy[PHCON1] & 0x100 == 0:
-            # Without a link nothing is heard, so nothing collides: the frame is simply gone.
-            vector[2] = 0x80
-            self.flags |= TXIF
         else:
             vector[2] = 0x80
             self.flags |= TXIF
-            self._sends(bytes(self.memory[start + 1 : end + 1]))
-        self.memory[end + 1 : end + 8] = vector
+            # In half duplex nothing collides where nothing is heard: without a link the frame is
+            # simply gone.
+            if self.linked and n <= 1518:
+                self._sends(bytes(self.memory[start + 1 : end + 1]))
+        for i in range(7):
+            self.memory[(end + 1 + i) & 0x1FFF] = vector[i]
         self.intn.edge()

@@ -76,9 +76,11 @@ class QuietWIZnet(Quiet):
     def exchange(self, out, into):
         driver = self.driver
         if into is driver._regs:
-            at = driver._state[3]
-            self.received(at)
+            state = driver._state
+            self.received((state[3] - state[2]) & 0xFFFF)
             regs = self.regs
+            regs[39] = state[4] >> 8
+            regs[40] = state[4] & 0xFF
             for i in range(47):
                 into[i] = regs[i]
         elif out is driver._rx_command:

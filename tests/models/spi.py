@@ -91,6 +91,7 @@ class SPIModel:
         self.dropped = 0
         self.deaf = False  # after a reset in mid-transaction, until the next one
         self.forgiving = False
+        self.lenient = False  # what the host wrote was lost: it may be out of step until a reset
         self.flips = {}  # byte count: bits of MISO that noise turns over
         self.events = []  # (byte count, function): what happens in the middle of a transaction
 
@@ -153,7 +154,7 @@ class SPIModel:
 
     def fail(self, text, section):
         """Refuses what the host does, and ends the transaction."""
-        if self.forgiving:
+        if self.forgiving or self.lenient:
             return
         self.cs.level = 1
         self._select()
@@ -178,6 +179,7 @@ class SPIModel:
         i = 0
         while i < n:
             if self.stuck is not None or self.deaf:
+                self.lenient = True
                 if into is not None:
                     for k in range(i, n):
                         into[k] = self.stuck or 0

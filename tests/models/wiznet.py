@@ -76,7 +76,7 @@ class WIZnetModel(SPIModel):
 
     def _power_on(self):
         self.resets += 1
-        self.forgiving = False
+        self.forgiving = self.lenient = False
         self.ready_at = self.now + _RESET_NS
         self.common = bytearray(0x100)
         self.others = [bytearray(0x30) for _ in range(self.sockets - 1)]
