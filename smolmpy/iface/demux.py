@@ -18,6 +18,7 @@ from micropython import const
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
+_LAST_PORTS = const(106)
 
 _D_MASK = const(0)
 _D_SLOTS = const(1)
@@ -78,6 +79,7 @@ def insert(demux, state, slot: int, protocol: int):
     """Enters a socket under the SRC (its remote end), DST (its local address) and PORTS."""
     t = ptr32(demux)
     st = ptr32(state)
+    st[_LAST_PORTS] = 0
     src = st[_SRC]
     ports = st[_PORTS]
     mask = t[_D_MASK]
@@ -91,9 +93,10 @@ def insert(demux, state, slot: int, protocol: int):
 
 
 @micropython.viper
-def remove(demux, slot: int):
+def remove(demux, state, slot: int):
     """Takes a socket out; one that is not in the table is left alone."""
     t = ptr32(demux)
+    ptr32(state)[_LAST_PORTS] = 0
     mask = t[_D_MASK]
     records = _D_BUCKETS + mask + 1
     at = records + slot * _D_WORDS

@@ -25,6 +25,7 @@ _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 _LOOPBACK = const(1)
 _MORE = const(2)
+_LATER = const(16)
 
 _C_RX_FRAMES = const(32)
 _C_TX_FRAMES = const(33)
@@ -119,7 +120,10 @@ class Interface:
         now &= 0x3FFFFFFF
         st[_CLOCK] = (st[_CLOCK] + ((now - st[_NOW]) & 0x3FFFFFFF)) & M
         st[_NOW] = now
-        st[_FLAGS] &= ~_MORE
+        flags = st[_FLAGS]
+        if flags & _LATER:
+            st[_WORK] = 1
+        st[_FLAGS] = flags & ~(_MORE | _LATER)
         before = st[_C_RX_FRAMES] + st[_C_TX_FRAMES]
         try:
             ingress(self, _BUDGET)
@@ -155,7 +159,7 @@ class Interface:
         if socket.iface is not self:
             raise ValueError("socket is not on this interface")
         slot = socket._slot
-        demux.remove(self._demux, slot)
+        demux.remove(self._demux, self._st, slot)
         self._st[self._st[_DUES] + slot] = 0
         socket._detach()
         self.sockets[slot] = _NO_SOCKET

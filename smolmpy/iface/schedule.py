@@ -24,6 +24,7 @@ _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 _MORE = const(2)
 _FULL = const(4)
+_LATER = const(16)
 _EAGAIN = const(11)
 
 
@@ -139,7 +140,7 @@ def delay(state, now: int) -> int:
     st = ptr32(state)
     if st[_FLAGS] & _FULL:
         return 1
-    if st[_WORK] or st[_ANNOUNCE] or st[_FLAGS] & _MORE:
+    if st[_WORK] or st[_ANNOUNCE] or st[_FLAGS] & (_MORE | _LATER):
         return 0
     if st[_NEXT_STALE]:
         earliest = 0

@@ -22,14 +22,16 @@
     27  NEIGHBORS, NEIGHBORS_LEN  where the neighbor cache begins, how many entries it has
     29  DUES, DIRTY     where the due and dirty tables begin
     31  SLOTS           how many sockets the tables hold
-    32  counters, in the order of counters.py; 78 words are set aside
+    32  counters, in the order of counters.py; 74 words are set aside
+    106 LAST_PORTS, LAST_SRC, LAST_DST, LAST_SLOT   where the last TCP segment went;
+                        LAST_PORTS is 0 when that is not to be relied on
     110 CLOCK           milliseconds since the first poll, modulo 2^32
     111 TS_SEEN, TS_VALUE, TS_ECHO  the timestamps of the TCP segment in hand, if it has any
     114 SACK_AT         where its SACK option lies, 0 for none
     115 TOS             type of service of the packet in hand
     116 COOKIE_TIME     2^16 and when the last SYN cookie was sent, in units of 2^16 ms
     117 WATCHED         an address that somebody else should not have, 0 for none
-    118 WATCHER         the slot of who wants to know << 2; 1 somebody has it, 2 somebody asks for it
+    118 WATCHER         the slot of who wants to know << 2; 1 somebody has it, 2 somebody asks it
     120 KEY             two words that nobody else knows (secret.py)
     122 NONCE           counts the random numbers drawn
     123 HASH            the result of secret.py
@@ -43,7 +45,8 @@
         dirty: a bit for each socket that has something to send, 16 to a word.
 
 FLAGS: 1 the device is a loopback; 2 frames were left in the device; 4 the device was full;
-8 a DHCP server may write to an address that is not ours yet.
+8 a DHCP server may write to an address that is not ours yet; 16 an ACK goes out with the next
+poll, unless something else takes it along before.
 """
 
 from array import array
@@ -80,6 +83,10 @@ _DUES = const(29)
 _DIRTY = const(30)
 _SLOTS = const(31)
 _COUNTERS = const(32)
+_LAST_PORTS = const(106)
+_LAST_SRC = const(107)
+_LAST_DST = const(108)
+_LAST_SLOT = const(109)
 _CLOCK = const(110)
 _TS_SEEN = const(111)
 _TS_VALUE = const(112)
@@ -105,6 +112,7 @@ _NEIGHBOR_WORDS = const(4)
 _LOOPBACK = const(1)
 _MORE = const(2)
 _FULL = const(4)
+_LATER = const(16)
 
 
 def make(mac, sockets, neighbors, routes, addresses):

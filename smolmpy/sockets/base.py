@@ -117,11 +117,11 @@ class Socket:
         st[_SRC] = remote
         st[_DST] = local
         st[_PORTS] = ports
-        remove(self.iface._demux, self._slot)
+        remove(self.iface._demux, st, self._slot)
         insert(self.iface._demux, st, self._slot, protocol)
 
     def _unname(self):
-        remove(self.iface._demux, self._slot)
+        remove(self.iface._demux, self._st, self._slot)
 
 
 def check_port(port, name="port", least=0):

@@ -278,7 +278,7 @@ class TCPSocket(Socket):
         t[_T_STATE] = kind
         slot = int(self._slot)
         demux = self.iface._demux
-        remove(demux, slot)
+        remove(demux, state, slot)
         insert(demux, state, slot, _TCP)
 
     def _need_closed(self):
@@ -655,11 +655,15 @@ class TCPSocket(Socket):
         t[_T_RX_HEAD] = at
         have -= n
         t[_T_RX_LEN] = have
-        # Offer more when it is worth a segment (RFC 9293 section 3.8.6.2.2).
+        # Offer more when it is worth an ACK of its own: half of the ring; as much as the peer gets
+        # an ACK for anyway; or a segment, if it may not send a full one otherwise (RFC 9293 section
+        # 3.8.6.2.2).
         state = t[_T_STATE]
         if state >= _ESTABLISHED and state <= _FIN_WAIT_2:
-            gain = size - have - ((t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF)
-            if gain >= size >> 1 or gain >= t[_T_MSS]:
+            offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
+            gain = size - have - offered
+            mss = t[_T_MSS]
+            if gain >= size >> 1 or gain >= (mss if offered < mss else mss << 1):
                 t[_T_FLAGS] |= _F_ACK_NOW
                 wake(self._st, self._slot)
         return n

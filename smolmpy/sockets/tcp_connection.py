@@ -141,8 +141,9 @@ def close_down(iface, tcb, slot: int, error: int):
     t[_T_RETRANSMIT] = 0
     t[_T_ACK_DUE] = 0
     t[_T_IDLE_DUE] = 0
-    remove(iface._demux, slot)
-    set_due(iface._st, slot, -1)
+    state = iface._st
+    remove(iface._demux, state, slot)
+    set_due(state, slot, -1)
 
 
 @micropython.viper
@@ -150,7 +151,7 @@ def listen_again(iface, state, tcb, slot: int):
     """A connection did not come about: back to LISTEN."""
     st = ptr32(state)
     t = ptr32(tcb)
-    remove(iface._demux, slot)
+    remove(iface._demux, state, slot)
     st[_SRC] = 0
     st[_DST] = 0 if t[_T_FLAGS] & _F_ANY else t[_T_LOCAL]
     st[_PORTS] = t[_T_PORTS] & 0xFFFF
@@ -314,7 +315,7 @@ def arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
         return
     tcb = socket._tcb
     t = ptr32(tcb)
-    remove(iface._demux, slot)
+    remove(iface._demux, state, slot)
     insert(iface._demux, state, slot, _TCP)
     t[_T_REMOTE] = st[_SRC]
     t[_T_LOCAL] = st[_DST]

@@ -207,7 +207,7 @@ def take(iface, state, l4, slot: int) -> int:
             return -1
     t = ptr32(iface.sockets[slot]._tcb)
     seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
-    remove(iface._demux, slot)
+    remove(iface._demux, state, slot)
     insert(iface._demux, state, slot, _TCP)
     t[_T_REMOTE] = st[_SRC]
     t[_T_LOCAL] = st[_DST]

@@ -30,6 +30,8 @@ from .tcp_recovery import duplicate, progress, sacked
 
 _KERNEL_SUM = const(3)
 _NOW = const(4)
+_SRC = const(7)
+_DST = const(8)
 _PORTS = const(9)
 _PSEUDO = const(10)
 _GROUP = const(11)
@@ -40,7 +42,14 @@ _TS_SEEN = const(111)
 _TS_VALUE = const(112)
 _SACK_AT = const(114)
 _TOS = const(115)
+_FLAGS = const(19)
 _DUES = const(29)
+_DIRTY = const(30)
+_LAST_PORTS = const(106)
+_LAST_SRC = const(107)
+_LAST_DST = const(108)
+_LAST_SLOT = const(109)
+_LATER = const(16)
 _NEXT_STALE = const(126)
 
 _C_TCP_RX = const(75)
@@ -51,6 +60,7 @@ _C_TCP_OUT_OF_ORDER = const(85)
 
 _T_STATE = const(4)
 _T_FLAGS = const(5)
+_T_PORTS = const(8)
 _T_ISS = const(9)
 _T_SND_UNA = const(10)
 _T_SND_NXT = const(11)
@@ -151,55 +161,76 @@ def ingress(iface, state, frame, l4, n: int):
     if n < 20 or header < 20 or header > n or st[_GROUP]:
         st[_C_TCP_MALFORMED] += 1
         return
-    st[_PORTS] = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
-    bits = p[_BITS]
-    slot = int(lookup(iface._demux, state, _TCP))
+    ports = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
+    st[_PORTS] = ports
+    if (
+        ports == st[_LAST_PORTS]
+        and ports
+        and st[_SRC] == st[_LAST_SRC]
+        and st[_DST] == st[_LAST_DST]
+    ):
+        slot = st[_LAST_SLOT]
+    else:
+        slot = int(lookup(iface._demux, state, _TCP))
     if slot >= 0:
         socket = iface.sockets[slot]
         tcb = socket._tcb
         t = ptr32(tcb)
+        if t[_T_PORTS] == ports:
+            st[_LAST_PORTS] = ports
+            st[_LAST_SRC] = st[_SRC]
+            st[_LAST_DST] = st[_DST]
+            st[_LAST_SLOT] = slot
         seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
         size = n - header
+        ring = t[_T_RX_SIZE]
+        at = t[_T_RX_HEAD] + t[_T_RX_LEN]
+        if at >= ring:
+            at -= ring
         if (
-            bits & (0xFF ^ _PSH) == _ACK
+            seq == t[_T_RCV_NXT]
+            and p[_BITS] & (0xFF ^ _PSH) == _ACK
             and size
             and t[_T_STATE] == _ESTABLISHED
-            and seq == t[_T_RCV_NXT]
             and not t[_T_GAPS_LEN]
             and header == 20
             and not t[_T_FLAGS] & (_F_TIMESTAMPS | _F_ECN)
             and size <= (t[_T_RCV_ADV] - seq) & 0x3FFFFFFF
+            and at + size <= ring
         ):
             # What is expected goes straight to the receive ring, summed on the way. Nothing is
             # spoilt when the sum is wrong: what lies beyond RCV_NXT is nobody's.
-            at = t[_T_RX_HEAD] + t[_T_RX_LEN]
-            if at >= t[_T_RX_SIZE]:
-                at -= t[_T_RX_SIZE]
-            if size <= t[_T_RX_SIZE] - at:
-                t[0] = at
-                t[1] = 20
-                t[2] = size
-                t[_KERNEL_SUM] = (
-                    st[_PSEUDO]
-                    + ((p[0] << 8) | p[1])
-                    + ((p[2] << 8) | p[3])
-                    + ((p[4] << 8) | p[5])
-                    + ((p[6] << 8) | p[7])
-                    + ((p[8] << 8) | p[9])
-                    + ((p[10] << 8) | p[11])
-                    + ((p[12] << 8) | p[13])
-                    + ((p[14] << 8) | p[15])
-                    + ((p[16] << 8) | p[17])
-                    + ((p[18] << 8) | p[19])
-                )
+            ack = (p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]
+            window = (p[14] << 8) | p[15]
+            t[0] = at
+            t[1] = 20
+            t[2] = size
+            t[_KERNEL_SUM] = (
+                st[_PSEUDO]
+                + ((ports >> 16) & 0xFFFF)
+                + (ports & 0xFFFF)
+                + ((seq >> 16) & 0xFFFF)
+                + (seq & 0xFFFF)
+                + ((ack >> 16) & 0xFFFF)
+                + (ack & 0xFFFF)
+                + ((p[12] << 8) | p[13])
+                + window
+                + ((p[16] << 8) | p[17])
+                + ((p[18] << 8) | p[19])
+            )
+            if int(copy_sum(socket._rx, l4, tcb)) != 0xFFFF:
+                st[_C_TCP_CHECKSUM] += 1
+                return
+            if ack == t[_T_SND_UNA] and window << (t[_T_SHIFTS] & 0xFF) == t[_T_SND_WND]:
+                t[_T_HEARD] = st[_CLOCK]
+                t[_T_SND_WL1] = seq
+            else:
                 st[_SACK_AT] = 0
                 st[_TS_SEEN] = 0
-                if int(copy_sum(socket._rx, l4, tcb)) != 0xFFFF:
-                    st[_C_TCP_CHECKSUM] += 1
+                if not int(_acknowledge(iface, state, tcb, slot, l4, size)):
                     return
-                if int(_acknowledge(iface, state, tcb, slot, l4, size)):
-                    _accept(state, tcb, slot, size)
-                return
+            _accept(state, tcb, slot, size)
+            return
     _examine(iface, state, frame, l4, n, slot)
 
 
@@ -531,10 +562,16 @@ def _accept(state, tcb, slot: int, size: int):
     nxt = (t[_T_RCV_NXT] + size) & M
     t[_T_RX_LEN] += size
     t[_T_RCV_NXT] = nxt
-    # RFC 9293 section 3.8.6.3: every second full segment is acknowledged at once, others soon.
-    if (nxt - t[_T_RCV_ACKED]) & 0x3FFFFFFF >= t[_T_MSS] << 1 or not t[_T_ACK_DELAY]:
+    # RFC 9293 section 3.8.6.3: every second full segment is acknowledged at once, others soon. At
+    # once is with the next poll, since the program has most likely read them by then: so the ACK
+    # opens the window again, where it would otherwise need a second one for that.
+    if not t[_T_ACK_DELAY]:
         t[_T_FLAGS] |= _F_ACK_NOW
         wake(state, slot)
+    elif (nxt - t[_T_RCV_ACKED]) & 0x3FFFFFFF >= t[_T_MSS] << 1:
+        t[_T_FLAGS] |= _F_ACK_NOW
+        st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
+        st[_FLAGS] |= _LATER
     elif not t[_T_ACK_DUE]:
         t[_T_ACK_DUE] = int(later(st[_NOW], t[_T_ACK_DELAY]))
         due_by(state, slot, t[_T_ACK_DELAY])

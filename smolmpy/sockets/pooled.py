@@ -1,0 +1,174 @@
+"""Sockets that `socket` objects borrow (smolmpy/pool.py): what these need beyond the others.
+
+`owner` is the object in whose hands a socket is; an `orphan` is in nobody's, and TCP ends its
+connection, or ARP finds the way for its last datagrams, in the background.
+"""
+
+import micropython
+from micropython import const
+
+from .ring import first
+from .tcp import TCPSocket
+from .udp import UDPSocket
+
+_T_FLAGS = const(5)
+_T_RX_HEAD = const(22)
+_T_RX_LEN = const(23)
+_T_RX_SIZE = const(24)
+_F_RESET = const(4)
+_R_COUNT = const(5)
+_R_LENGTH = const(1)
+
+_CLOSED = const(0)
+_LISTEN = const(1)
+_FIN_WAIT_2 = const(6)
+_TIME_WAIT = const(10)
+
+_LINGER = const(10000)  # ms without progress until an orphan is given up
+_LINGER_NEEDED = const(1000)  # the same where its place is needed and the peer has got everything
+_LINGER_UDP = const(3000)
+_EAGAIN = const(11)
+
+
+class PooledTCP(TCPSocket):
+    """A TCP socket of the pool."""
+
+    def __init__(self, rx, tx):
+        super().__init__(rx, tx)
+        self.owner = None
+        self.orphan = False
+        self.turn = 0  # of a listener's: when its client came; 0 while there is none
+        self.linger = _LINGER
+        self._mark = 0
+        self._since = 0
+
+    def reset_options(self):
+        """As for a new connection."""
+        self.linger = _LINGER
+        self.keep_alive = 0
+        if not self.nagle:
+            self.nagle = True
+
+    @property
+    def room(self):
+        """How many bytes send() would take now."""
+        return len(self._tx) - self.send_queue
+
+    @micropython.viper
+    def peek_into(self, buf, n: int) -> int:
+        """Copies up to n of the bytes that wait and leaves them there; returns how many."""
+        t = ptr32(self._tcb)
+        p = ptr8(buf)
+        rx = ptr8(self._rx)
+        if n > t[_T_RX_LEN]:
+            n = t[_T_RX_LEN]
+        at = t[_T_RX_HEAD]
+        i = 0
+        while i < n:
+            p[i] = rx[at]
+            i += 1
+            at += 1
+            if at == t[_T_RX_SIZE]:
+                at = 0
+        return n
+
+    @micropython.viper
+    def find(self, byte: int, n: int) -> int:
+        """Up to and with the first `byte` of the first n that wait: how many; 0 without one."""
+        t = ptr32(self._tcb)
+        rx = ptr8(self._rx)
+        if n > t[_T_RX_LEN]:
+            n = t[_T_RX_LEN]
+        at = t[_T_RX_HEAD]
+        i = 0
+        while i < n:
+            i += 1
+            if rx[at] == byte:
+                return i
+            at += 1
+            if at == t[_T_RX_SIZE]:
+                at = 0
+        return 0
+
+    def surrender(self):
+        """Becomes an orphan: FIN after what is queued."""
+        self.owner = None
+        self.orphan = True
+        self.turn = 0
+        self._mark = -1
+        self.close()
+
+    def over(self, now):
+        """Of an orphan: whether its connection has ended. To be asked now and then.
+
+        One that receives what nobody will read is reset, but not before the peer has got all that
+        was sent (RFC 9293 section 3.6.1); one without progress is given up after `linger` ms.
+        """
+        state = self.state
+        if state == _CLOSED:
+            return not self._tcb[_T_FLAGS] & _F_RESET
+        mark = self.send_queue * 16 + state
+        if mark != self._mark:
+            self._mark = mark
+            self._since = now
+        elif self.quiet(now) > self.linger and state != _TIME_WAIT:
+            self.abort()
+        if state == _FIN_WAIT_2 and self.recv_queue:
+            self.abort()
+        return False
+
+    def quiet(self, now):
+        """Of an orphan: for how long over() has seen no progress, ms."""
+        return (now - self._since) & 0x3FFFFFFF
+
+    def hurry(self, now):
+        """Of an orphan whose place is needed: whether it has become free, or will be soon."""
+        state = self.state
+        if state == _TIME_WAIT:
+            self.abort()
+            return True
+        if state == _FIN_WAIT_2 and self.quiet(now) > _LINGER_NEEDED:
+            self.abort()
+        return False
+
+
+class PooledUDP(UDPSocket):
+    """A UDP socket of the pool."""
+
+    def __init__(self, rx, tx, packets):
+        super().__init__(rx, tx, packets)
+        self.owner = None
+        self.orphan = False
+        self._since = -1
+
+    @property
+    def next_length(self):
+        """The length of the datagram that waits, -1 without one."""
+        ring = self._rx_ring
+        return ring[first(ring) + _R_LENGTH] if ring[_R_COUNT] else -1
+
+    def peek_into(self, buf):
+        """As recv_into(), and leaves the datagram there."""
+        n = self.next_length
+        if n < 0:
+            return -_EAGAIN
+        ring = self._rx_ring
+        start = ring[first(ring)]
+        size = min(n, len(buf))
+        buf[:size] = memoryview(self._rx)[start : start + size]
+        return n
+
+    def surrender(self):
+        """Becomes an orphan, until what is queued has been sent."""
+        self.owner = None
+        self.orphan = True
+        self._since = -1
+
+    def over(self, now):
+        """Of an orphan: whether it has nothing more to send, or has had its time."""
+        if self._since < 0:
+            self._since = now
+        if self._tx_ring[_R_COUNT] and (now - self._since) & 0x3FFFFFFF < _LINGER_UDP:
+            return False
+        self.close()
+        return True
