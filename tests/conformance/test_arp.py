@@ -150,11 +150,10 @@ def test_request_is_repeated_once_a_second():
 
 def test_request_rate_holds_however_many_packets_wait():
     h, s = host()
-    t = h.add(UDPSocket(256, 256))
-    for i in range(4):
-        s.send_to(b"x", PEER, 9)
+    for i in range(6):
+        t = h.add(UDPSocket(64, 64))
         t.send_to(b"x", PEER, 9)
-        h.advance(100)
+        h.advance(160)
     h.expect("arp", op=1)
     h.expect_nothing()
 
