@@ -384,3 +384,14 @@ def test_keep_alive_does_nothing_before_the_connection_is_open():
     while h.device.sent:
         p.expect("S", 0)
     check_state(s, "SYN_SENT")
+
+
+def test_3_7_1_option_that_ends_beyond_the_header_is_not_read():
+    for o in (b"\x01\x02\x04\x04", b"\x01\x01\x02\x04", b"\x02\x06\x01\x00", b"\x02\x01\x01\x00"):
+        h, s = listener(tx=3000, nagle=False)
+        p = Peer(h)
+        p.send("S", 0, options=o)
+        p.expect("SA", 0, 1)
+        p.send("A", 1, 1)
+        s.send(bytes(1000))
+        assert len(p.expect("A", 1, 1).data) == 536, o

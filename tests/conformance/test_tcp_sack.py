@@ -353,3 +353,29 @@ def test_2018_nothing_is_skipped_after_a_timeout():
     assert set(seen) >= {1, 101, 201, 301, 401}, seen
     p.send("A", 1, 501)
     assert s.send_queue == 0
+
+
+def test_4_pieces_that_are_joined_are_one_block():
+    if off():
+        return off()
+    for joint, want in (
+        ((21, 31), [(11, 41), (51, 61), (71, 81)]),
+        ((21, 51), [(11, 61), (71, 81)]),
+        ((15, 55), [(11, 61), (71, 81)]),
+        ((11, 81), [(11, 81)]),
+        ((5, 90), [(5, 90)]),
+        ((41, 71), [(31, 81), (11, 21)]),
+    ):
+        h, p, s = agreed()
+        for at in (11, 31, 51, 71):
+            p.send("A", at, 1, bytes(10))
+        h.clear()
+        p.send("A", joint[0], 1, bytes(joint[1] - joint[0]))
+        got = blocks(p, 1)
+        assert sorted(got) == sorted(want) and got[0] == want[0], (joint, got)
+        # And the stream goes on behind it.
+        p.send("A", 1, 1, bytes(joint[0] - 1))
+        while h.device.sent:
+            r = p.expect("A", 1)
+        reached = max([right for left, right in want if left <= joint[0]])
+        assert r.rack == reached and recv(s) == bytes(reached - 1), (joint, r)

@@ -153,3 +153,13 @@ def test_more_than_64_kib_of_unacknowledged_data():
             break
         p.send("A", 1, 1 + n, win=65535)
     assert n == 100000
+
+
+def test_other_options_of_its_length_are_no_window_scale():
+    h, p, s = big(rx=2000, tx=3000)
+    p.send("S", 0, options=b"\x02\x04\x00\x64\xfd\x03\x05\x00")
+    p.expect("SA", 0, 1, ws=None)
+    p.send("A", 1, 1, win=100)
+    s.send(bytes(1000))
+    p.expect("A", 1, 1, bytes(100))
+    h.expect_nothing()
