@@ -23,6 +23,7 @@ _INTERFACE = (
     "iface.interface",
 )
 _PACKET = ("iface.interface", "sockets.base", "sockets.ring", "sockets.packet")
+_SERVICE = _PACKET + ("sockets.udp", "services.service")
 _MODULES = {
     "Interface": _INTERFACE,
     "TCPSocket": (
@@ -41,6 +42,7 @@ _MODULES = {
     "UDPSocket": _PACKET + ("sockets.udp",),
     "ICMPSocket": _PACKET + ("sockets.icmp",),
     "RawSocket": _PACKET + ("sockets.raw",),
+    "DHCPClient": _SERVICE + ("services.config", "services.dhcp_message", "services.dhcp"),
 }
 
 

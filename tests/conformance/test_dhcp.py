@@ -1,0 +1,817 @@
+"""DHCP (RFC 2131): the client, in every state, with a server made of frames."""
+
+from harness import *
+from locked import PreparedDevice, under_lock
+from smolmpy import DHCPClient, Interface
+
+SERVER = "192.168.69.200"
+SERVER_MAC = b"\x02\x00\x00\x00\x00\xc8"
+OTHER = "192.168.69.201"
+LEASED = "192.168.69.77"
+MASK = b"\xff\xff\xff\x00"
+EVERYBODY = "255.255.255.255"
+NOBODY = "0.0.0.0"
+COOKIE = b"\x63\x82\x53\x63"
+DISCOVER, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE = range(1, 8)
+
+
+def option(code, value):
+    return bytes([code, len(value)]) + value
+
+
+class Message:
+    """A message of the client, read from a packet."""
+
+    def __init__(self, p):
+        d = p.data
+        assert p.sport == 68 and p.dport == 67 and len(d) >= 300, (p, len(d))
+        assert d[:4] == b"\x01\x01\x06\x00" and d[236:240] == COOKIE
+        assert d[28:34] == OUR_MAC and d[34:44] == bytes(10) and d[24:28] == bytes(4)
+        self.at, self.src, self.dst, self.dmac = p.at, p.src, p.dst, p.dmac
+        self.xid, self.secs, self.flags = d[4:8], get16(d, 8), get16(d, 10)
+        self.ciaddr = text(d[12:16])
+        self.options = {}
+        i = 240
+        while d[i] != 255:
+            if d[i]:
+                n = d[i + 1]
+                assert d[i] not in self.options
+                self.options[d[i]] = d[i + 2 : i + 2 + n]
+                i += n + 1
+            i += 1
+        assert not any(d[i + 1 :])
+        self.kind = self.options[53][0]
+
+    def named(self, code):
+        return text(self.options[code]) if code in self.options else None
+
+
+def heard(h, kind, **fields):
+    m = Message(h.expect("udp", dport=67))
+    assert m.kind == kind, (m.kind, kind, m.options)
+    for name in fields:
+        assert getattr(m, name) == fields[name], (name, getattr(m, name))
+    return m
+
+
+def until_sent(h):
+    for _ in range(4000):
+        if h.device.sent:
+            return
+        h.advance(1000)
+    raise AssertionError("nothing is sent any more")
+
+
+def answer(
+    m,
+    kind,
+    your=LEASED,
+    lease=3600,
+    server=SERVER,
+    options=b"",
+    mask=MASK,
+    router=None,
+    dst=None,
+    dmac=OUR_MAC,
+    sname=b"",
+    file=b"",
+    chaddr=OUR_MAC,
+    op=2,
+    xid=None,
+    cookie=COOKIE,
+    end=b"\xff",
+    sport=67,
+    no_csum=False,
+):
+    o = option(53, bytes([kind]))
+    if server:
+        o += option(54, addr(server))
+    if lease is not None and kind != NAK:
+        o += option(51, u32(lease))
+    if mask:
+        o += option(1, mask)
+    if router:
+        o += option(3, addr(router))
+    d = bytes([op, 1, 6, 0]) + (xid or m.xid) + bytes(8)
+    d += (addr(your) if kind != NAK else bytes(4)) + bytes(8)
+    d += chaddr + bytes(10) + sname + bytes(64 - len(sname)) + file + bytes(128 - len(file))
+    d += cookie + o + options + end
+    return udp(
+        sport, 68, d, server or SERVER, dst or your, smac=SERVER_MAC, dmac=dmac, no_csum=no_csum
+    )
+
+
+def client(link=None, **kw):
+    h = Host(address=False, neighbor=False)
+    if link is not None:
+        h.device.link = link
+    return h, DHCPClient(h.iface, **kw)
+
+
+def bound(probe=0, lease=3600, options=b"", router=GATEWAY, link=None, **kw):
+    h, c = client(link, probe=probe, **kw)
+    m = heard(h, DISCOVER)
+    h.inject(answer(m, OFFER, lease=lease))
+    m = heard(h, REQUEST)
+    h.inject(answer(m, ACK, lease=lease, options=options, router=router))
+    if not probe:
+        assert c.bound and c.state == DHCPClient.BOUND, c.state_name
+        h.expect("arp", op=1, spa=LEASED, tpa=LEASED)
+        h.clear()
+        assert c.changed
+        c.changed = False
+    return h, c
+
+
+def counts(c, **fields):
+    for name in fields:
+        assert c.stats()[name] == fields[name], (name, c.stats())
+
+
+def test_discover_offer_request_ack():
+    h, c = client(hostname="printer", probe=0)
+    assert c.state == DHCPClient.INIT and not c.bound and c.lease == 0 and c.address is None
+    m = heard(h, DISCOVER, src=NOBODY, dst=EVERYBODY, dmac=BROADCAST_MAC, ciaddr=NOBODY, flags=0)
+    assert m.options[12] == b"printer" and m.options[61] == b"\x01" + OUR_MAC
+    assert get16(m.options[57], 0) == 1500
+    for code in (1, 3, 6, 42, 51, 58, 59):
+        assert code in m.options[55]
+    assert 50 not in m.options and 54 not in m.options
+    h.expect_nothing()
+    h.inject(answer(m, OFFER))
+    assert c.state == DHCPClient.REQUESTING
+    r = heard(h, REQUEST, src=NOBODY, dst=EVERYBODY, ciaddr=NOBODY, xid=m.xid)
+    assert r.named(50) == LEASED and r.named(54) == SERVER and r.options[12] == b"printer"
+    dns = option(6, addr("192.168.69.2") + addr("192.168.69.3"))
+    h.inject(answer(r, ACK, router=GATEWAY, options=dns + option(42, addr("192.168.69.4"))))
+    assert c.state == DHCPClient.BOUND and c.bound and c.changed
+    assert h.iface.addresses() == [LEASED + "/24"] and h.iface.gateway == GATEWAY
+    assert (c.address, c.mask, c.router, c.server) == (LEASED, "255.255.255.0", GATEWAY, SERVER)
+    assert c.dns == ["192.168.69.2", "192.168.69.3"] and c.ntp == ["192.168.69.4"]
+    assert c.lease == 3600
+    h.expect("arp", op=1, spa=LEASED, tpa=LEASED)
+    h.advance(1000)
+    assert c.lease == 3599
+
+
+def test_answers_to_all_are_taken_as_well():
+    h, c = client(probe=0)
+    m = heard(h, DISCOVER)
+    h.inject(answer(m, OFFER, dst=EVERYBODY, dmac=BROADCAST_MAC))
+    m = heard(h, REQUEST)
+    h.inject(answer(m, ACK, dst=EVERYBODY, dmac=BROADCAST_MAC))
+    assert c.bound
+
+
+def test_only_dhcp_may_write_to_an_address_that_is_not_ours():
+    h, c = client(probe=0)
+    m = heard(h, DISCOVER)
+    h.inject(udp(5000, 69, b"x", dst=LEASED), echo(dst=LEASED))
+    h.expect_nothing()
+    h.inject(answer(m, OFFER, dmac=b"\x02\x00\x00\x00\x00\x55"))
+    assert c.state == DHCPClient.SELECTING
+    h.inject(answer(m, OFFER))
+    h.inject(answer(heard(h, REQUEST), ACK))
+    h.clear()
+    # And not any more once there is an address.
+    before = c.stats()["ignored"]
+    h.inject(answer(m, OFFER, your=OTHER))
+    h.expect_nothing()
+    assert c.stats()["ignored"] == before
+
+
+def test_repeats_with_backoff_and_jitter():
+    h, c = client()
+    m = heard(h, DISCOVER)
+    at = m.at
+    waits = []
+    for i in range(8):
+        h.advance(66000)
+        d = heard(h, DISCOVER, xid=m.xid)
+        waits.append(d.at - at)
+        at = d.at
+    for i, wait in enumerate(waits):
+        base = min(4000 << i, 64000)
+        assert base - 1000 <= wait <= base + 1000, waits
+    assert len({w % 1000 for w in waits}) > 2, waits
+
+
+def test_the_broadcast_flag_is_tried_both_ways():
+    h, c = client()
+    flags = []
+    for _ in range(5):
+        flags.append(heard(h, DISCOVER).flags)
+        until_sent(h)
+    assert flags == [0, 0, 0x8000, 0x8000, 0], flags
+    for choice, flag in ((True, 0x8000), (False, 0)):
+        h, c = client(broadcast=choice)
+        for _ in range(4):
+            assert heard(h, DISCOVER).flags == flag
+            until_sent(h)
+
+
+def test_seconds_count_from_the_first_message():
+    h, c = client()
+    assert heard(h, DISCOVER).secs == 0
+    h.advance(5100)
+    m = heard(h, DISCOVER)
+    assert m.secs in (0, m.at // 1000), m.secs
+
+
+def test_xids_differ():
+    seen = set()
+    for _ in range(5):
+        h, c = client()
+        seen.add(heard(h, DISCOVER).xid)
+    assert len(seen) == 5
+
+
+def test_a_request_without_answer_begins_again():
+    h, c = client(probe=0)
+    m = heard(h, DISCOVER)
+    h.inject(answer(m, OFFER))
+    heard(h, REQUEST)
+    for _ in range(2):
+        until_sent(h)
+        heard(h, REQUEST)
+    until_sent(h)
+    again = heard(h, DISCOVER)
+    assert again.xid != m.xid
+    h.inject(answer(again, OFFER))
+    h.inject(answer(heard(h, REQUEST), ACK))
+    assert c.bound
+
+
+def test_nak_begins_again():
+    h, c = client(probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    h.inject(answer(heard(h, REQUEST), NAK, dst=EVERYBODY, dmac=BROADCAST_MAC))
+    assert not c.bound and c.state == DHCPClient.INIT
+    counts(c, naks=1)
+    h.expect_nothing()
+    h.advance(1000)
+    heard(h, DISCOVER)
+    # A server that goes on refusing is asked less and less often.
+    for i in range(1, 5):
+        h.clear()
+        m = None
+        while m is None:
+            h.advance(100)
+            if h.device.sent:
+                m = Message(h.next())
+        h.inject(answer(m, OFFER))
+        h.inject(answer(heard(h, REQUEST), NAK, dst=EVERYBODY, dmac=BROADCAST_MAC))
+        counts(c, naks=i + 1)
+        h.advance((1000 << i) - 10)
+        h.expect_nothing()
+        h.advance(10)
+
+
+def test_a_nak_of_another_server_is_not_heard():
+    h, c = client(probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    m = heard(h, REQUEST)
+    h.inject(answer(m, NAK, server=OTHER, dst=EVERYBODY, dmac=BROADCAST_MAC))
+    h.inject(answer(m, ACK, server=OTHER))
+    assert c.state == DHCPClient.REQUESTING
+    counts(c, ignored=2)
+    h.inject(answer(m, ACK))
+    assert c.bound
+
+
+def test_bad_messages_are_dropped_and_counted():
+    h, c = client(probe=0)
+    m = heard(h, DISCOVER)
+    good = answer(m, OFFER)
+    for bad in (
+        answer(m, OFFER, xid=b"abcd"),
+        answer(m, OFFER, chaddr=PEER_MAC),
+        answer(m, OFFER, op=1),
+        answer(m, OFFER, server=None),
+        answer(m, ACK),
+        answer(m, RELEASE),
+        udp(67, 68, b"", SERVER, LEASED),
+        udp(67, 68, bytes(239), SERVER, LEASED),
+    ):
+        h.inject(bad)
+        assert c.state == DHCPClient.SELECTING
+    counts(c, ignored=8, malformed=0)
+    malformed = (
+        answer(m, OFFER, cookie=b"\x63\x82\x53\x64"),
+        answer(m, OFFER, options=b"\x0c\x40x", end=b""),
+        answer(m, OFFER, options=b"\x0c", end=b""),
+        answer(m, OFFER, options=option(51, b"\0\0")),
+        answer(m, OFFER, options=option(6, b"\1\2\3\4\5")),
+        answer(m, OFFER, options=option(3, b"")),
+        answer(m, OFFER, mask=b"\xff\x00\xff\x00"),
+        answer(m, OFFER, your="127.0.0.1", dst=LEASED),
+        answer(m, OFFER, your="224.0.0.9", dst=LEASED),
+        answer(m, OFFER, your="0.0.0.0", dst=LEASED),
+        answer(m, OFFER, your="192.168.69.255", dst=LEASED),
+        answer(m, OFFER, your="192.168.69.0", dst=LEASED),
+    )
+    for bad in malformed:
+        h.inject(bad)
+        assert c.state == DHCPClient.SELECTING
+    counts(c, malformed=len(malformed))
+    h.expect_nothing()
+    # Every message cut short: nothing happens, or it is complete anyhow.
+    data = good[42:]
+    for n in range(len(data)):
+        h.inject(udp(67, 68, data[:n], SERVER, LEASED, smac=SERVER_MAC))
+        if c.state != DHCPClient.SELECTING:
+            assert n >= 240 + 3 + 6, n
+            break
+
+
+def test_options_go_on_in_file_and_sname():
+    h, c = client(probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    m = heard(h, REQUEST)
+    file = option(6, addr("10.1.1.1")) + b"\xff"
+    sname = option(42, addr("10.1.1.2")) + option(3, addr(GATEWAY)) + b"\xff"
+    h.inject(answer(m, ACK, options=option(52, b"\3"), file=file, sname=sname))
+    assert c.dns == ["10.1.1.1"] and c.ntp == ["10.1.1.2"] and c.router == GATEWAY
+    h, c = client(probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    h.inject(answer(heard(h, REQUEST), ACK, options=option(52, b"\1"), file=file, sname=sname))
+    assert c.dns == ["10.1.1.1"] and c.ntp == [] and c.router is None
+    h, c = client(probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    h.inject(answer(heard(h, REQUEST), ACK, options=option(52, b"\2"), file=file, sname=sname))
+    assert c.dns == [] and c.ntp == ["10.1.1.2"]
+
+
+def test_lists_are_cut_and_masks_guessed():
+    h, c = client(probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER, mask=None, your="10.1.2.3"))
+    m = heard(h, REQUEST)
+    four = b"".join([addr("10.1.1.%d" % i) for i in range(1, 5)])
+    h.inject(answer(m, ACK, mask=None, your="10.1.2.3", options=option(6, four)))
+    assert h.iface.addresses() == ["10.1.2.3/8"]
+    assert c.dns == ["10.1.1.1", "10.1.1.2", "10.1.1.3"]
+
+
+def test_probes_before_use():
+    h, c = bound(probe=1000)
+    assert c.state == DHCPClient.PROBING and not c.bound and h.iface.addresses() == []
+    h.advance(10000)
+    times = []
+    for _ in range(3):
+        times.append(h.expect("arp", op=1, spa=NOBODY, tpa=LEASED, sha=OUR_MAC).at)
+    first = h.expect("arp", op=1, spa=LEASED, tpa=LEASED)
+    assert 0 <= times[0] <= 1000
+    assert 1000 <= times[1] - times[0] <= 2000 and 1000 <= times[2] - times[1] <= 2000
+    assert first.at - times[2] == 2000
+    assert h.expect("arp", op=1, spa=LEASED, tpa=LEASED).at - first.at == 2000
+    assert c.bound
+    h.expect_nothing()
+
+
+def _declined(frame, probes=1):
+    h, c = bound(probe=1000)
+    while len(h.device.sent) < probes:
+        h.advance(100)
+    h.clear()
+    h.inject(frame)
+    m = heard(h, DECLINE, src=NOBODY, dst=EVERYBODY, ciaddr=NOBODY)
+    assert m.named(50) == LEASED and m.named(54) == SERVER and 55 not in m.options
+    assert not c.bound and c.conflicts == 1
+    h.advance(9900)
+    h.expect_nothing()
+    h.advance(200)
+    heard(h, DISCOVER)
+
+
+def test_an_answer_to_a_probe_declines():
+    _declined(arp(2, LEASED, LEASED, tha=OUR_MAC))
+
+
+def test_a_request_of_its_owner_declines():
+    _declined(arp(1, LEASED, GATEWAY), 2)
+
+
+def test_another_probe_for_it_declines():
+    _declined(arp(1, NOBODY, LEASED), 3)
+
+
+def test_our_own_probe_come_back_is_no_conflict():
+    h, c = bound(probe=1000)
+    h.inject(arp(1, NOBODY, LEASED, sha=OUR_MAC, smac=PEER_MAC))
+    h.advance(10000)
+    assert c.bound and c.conflicts == 0
+
+
+def test_a_bound_address_is_defended_once_then_given_up():
+    h, c = bound()
+    h.inject(arp(1, LEASED, GATEWAY))
+    h.expect("arp", op=1, spa=LEASED, tpa=LEASED)
+    assert c.bound and c.conflicts == 1
+    h.advance(11000)
+    h.clear()
+    h.inject(arp(1, LEASED, GATEWAY))
+    h.expect("arp", op=1, spa=LEASED, tpa=LEASED)
+    assert c.bound
+    h.advance(5000)
+    h.clear()
+    h.inject(arp(1, LEASED, GATEWAY))
+    heard(h, DECLINE)
+    assert not c.bound and h.iface.addresses() == [] and h.iface.gateway is None
+
+
+def test_a_probe_for_a_bound_address_is_answered():
+    h, c = bound()
+    h.inject(arp(1, NOBODY, LEASED))
+    h.expect("arp", op=2, spa=LEASED, tpa=NOBODY)
+    assert c.bound and c.conflicts == 0
+
+
+def test_renews_at_half_the_lease():
+    h, c = bound()
+    h.iface.add_neighbor(SERVER, SERVER_MAC)
+    h.advance(1730 * 1000)
+    h.expect_nothing()
+    until_sent(h)
+    m = heard(h, REQUEST, src=LEASED, dst=SERVER, dmac=SERVER_MAC, ciaddr=LEASED, flags=0)
+    assert c.state == DHCPClient.RENEWING and c.bound
+    assert 50 not in m.options and 54 not in m.options
+    h.inject(answer(m, ACK, router=GATEWAY))
+    assert c.state == DHCPClient.BOUND and not c.changed
+    # It counts from when it was asked for.
+    assert c.lease == 3600 - (h.t - m.at + 500) // 1000, (c.lease, h.t, m.at)
+    h.expect_nothing()
+    h.advance(1730 * 1000)
+    h.expect_nothing()
+    until_sent(h)
+    heard(h, REQUEST, src=LEASED)
+
+
+def test_the_server_is_looked_for_before_it_is_asked():
+    h, c = bound()
+    h.advance(10000)
+    h.clear()
+    until_sent(h)
+    h.expect("arp", op=1, tpa=SERVER)
+    h.inject(arp(2, SERVER, LEASED, sha=SERVER_MAC, tha=OUR_MAC))
+    heard(h, REQUEST, src=LEASED, dst=SERVER)
+
+
+def test_renewal_takes_over_what_has_changed():
+    h, c = bound()
+    told = []
+    c.on_change = told.append
+    h.iface.add_neighbor(SERVER, SERVER_MAC)
+    h.advance(1801 * 1000)
+    m = heard(h, REQUEST)
+    h.inject(answer(m, ACK, router=PEER, options=option(6, addr("10.1.1.1"))))
+    assert c.changed and told == [c] and c.dns == ["10.1.1.1"]
+    assert h.iface.gateway == PEER and h.iface.routes() == [("0.0.0.0/0", PEER)]
+    assert h.iface.addresses() == [LEASED + "/24"]
+    h.advance(1801 * 1000)
+    h.inject(answer(heard(h, REQUEST), ACK, router=None, options=option(6, addr("10.1.1.1"))))
+    assert h.iface.gateway is None and len(told) == 2
+
+
+def test_t1_and_t2_of_the_server():
+    h, c = bound(options=option(58, u32(100)) + option(59, u32(200)))
+    h.iface.add_neighbor(SERVER, SERVER_MAC)
+    h.advance(96 * 1000)
+    h.expect_nothing()
+    h.advance(5 * 1000)
+    heard(h, REQUEST, dst=SERVER)
+    h.clear()
+    h.advance(100 * 1000)
+    times = [Message(Packet(f, at)) for at, f in h.device.sent]
+    assert times[-1].dst == EVERYBODY and times[-1].src == LEASED, times
+    assert c.state == DHCPClient.REBINDING
+
+
+def test_contradictory_t1_and_t2_are_not_used():
+    for t1, t2 in ((3000, 100), (0, 0), (5000, 6000), (0x7FFFFFFF, M32)):
+        h, c = bound(options=option(58, u32(t1)) + option(59, u32(t2)))
+        h.iface.add_neighbor(SERVER, SERVER_MAC)
+        h.advance(10)
+        h.clear()
+        h.advance(40 * 1000)
+        h.expect_nothing()
+        h.advance(3500 * 1000)
+        assert c.bound and h.device.sent, (t1, t2)
+
+
+def test_the_server_gone_for_longer_than_the_lease():
+    h, c = bound()
+    h.iface.add_neighbor(SERVER, SERVER_MAC)
+    h.advance(3599 * 1000)
+    assert c.bound and c.state == DHCPClient.REBINDING
+    sent = [Message(Packet(f, at)) for at, f in h.device.sent]
+    h.clear()
+    assert all(m.kind == REQUEST and m.ciaddr == LEASED for m in sent)
+    assert sent[0].dst == SERVER and sent[-1].dst == EVERYBODY
+    assert 4 <= len(sent) <= 20, len(sent)
+    gaps = [sent[i].at - sent[i - 1].at for i in range(1, len(sent))]
+    assert min(gaps) >= 1000, gaps
+    told = []
+    c.on_change = lambda c: told.append(c.bound)
+    h.advance(1000)
+    assert not c.bound and told == [False] and c.lease == 0 and c.address is None
+    assert h.iface.addresses() == [] and h.iface.gateway is None
+    m = heard(h, DISCOVER, src=NOBODY)
+    # For days: it goes on asking, at most once a minute or so.
+    for hour in range(40):
+        h.clear()
+        h.advance(3600 * 1000)
+        if hour:
+            assert 3600 // 66 <= len(h.device.sent) <= 3600 // 62, len(h.device.sent)
+    h.clear()
+    until_sent(h)
+    m = heard(h, DISCOVER)
+    h.inject(answer(m, OFFER))
+    h.inject(answer(heard(h, REQUEST), ACK))
+    assert c.bound and told == [False, True]
+    h.inject(echo(dst=LEASED))
+
+
+def test_nothing_answers_at_an_address_that_was_lost():
+    h, c = bound()
+    h.inject(echo(dst=LEASED))
+    h.expect("icmp")
+    c.stop()
+    h.inject(echo(dst=LEASED), arp(1, PEER, LEASED))
+    h.expect_nothing()
+    assert c.state == DHCPClient.STOPPED
+    assert h.iface.poll_delay(h.now) == -1
+
+
+def test_rebinding_takes_another_server():
+    h, c = bound()
+    h.iface.add_neighbor(SERVER, SERVER_MAC)
+    h.advance(3200 * 1000)
+    assert c.state == DHCPClient.REBINDING
+    h.clear()
+    until_sent(h)
+    m = heard(h, REQUEST, dst=EVERYBODY, ciaddr=LEASED)
+    h.inject(answer(m, ACK, server=OTHER, router=GATEWAY))
+    assert c.state == DHCPClient.BOUND and c.server == OTHER and c.lease > 3500
+
+
+def test_nak_while_renewing_gives_the_address_up():
+    h, c = bound()
+    h.iface.add_neighbor(SERVER, SERVER_MAC)
+    h.advance(1801 * 1000)
+    h.inject(answer(heard(h, REQUEST), NAK, dst=LEASED))
+    assert not c.bound and h.iface.addresses() == []
+    h.advance(1000)
+    heard(h, DISCOVER, src=NOBODY)
+
+
+def test_an_ack_for_another_address_is_not_taken():
+    h, c = bound()
+    h.iface.add_neighbor(SERVER, SERVER_MAC)
+    h.advance(1801 * 1000)
+    h.inject(answer(heard(h, REQUEST), ACK, your=OTHER, dst=LEASED))
+    assert c.state == DHCPClient.RENEWING and h.iface.addresses() == [LEASED + "/24"]
+
+
+def test_long_leases():
+    # Longer than the clock's modulus of 2^30 ms (12 days), and longer than 2^29.
+    for lease in (600000, 1073742, 4000000, 0x7FFFFFFF):
+        h, c = bound(lease=lease)
+        h.iface.add_neighbor(SERVER, SERVER_MAC)
+        if lease > 4000000:
+            h.advance(20 * 86400 * 1000)
+            h.device.sent = [f for f in h.device.sent if f[1][12:14] != b"\x08\x06"]
+            h.expect_nothing()
+            assert c.lease == -1 or c.lease > 0x3FFFFFFF - 21 * 86400
+            continue
+        h.advance(10000)
+        h.clear()
+        h.advance(lease * 1000 // 2 - 70000 - 10000)
+        h.expect_nothing()
+        h.advance(71000)
+        heard(h, REQUEST, dst=SERVER)
+        h.clear()
+        h.advance(lease * 1000 // 2 - 2000)
+        assert c.bound
+        h.advance(1001)
+        assert not c.bound
+
+
+def test_an_infinite_lease_is_never_renewed():
+    h, c = bound(lease=M32)
+    assert c.lease == -1
+    h.advance(10000)
+    h.clear()
+    h.advance(40 * 86400 * 1000)
+    h.expect_nothing()
+    assert c.bound and c.lease == -1
+
+
+def test_release():
+    h, c = bound()
+    h.iface.add_neighbor(SERVER, SERVER_MAC)
+    c.release()
+    m = heard(h, RELEASE, src=LEASED, dst=SERVER, ciaddr=LEASED)
+    assert m.named(54) == SERVER and 50 not in m.options
+    assert not c.bound and c.state == DHCPClient.STOPPED and h.iface.addresses() == []
+    h.advance(100000)
+    h.expect_nothing()
+    c.start()
+    m = heard(h, REQUEST, src=NOBODY, dst=EVERYBODY)
+    assert m.named(50) == LEASED
+
+
+def test_release_to_a_server_that_is_gone_ends():
+    h, c = bound()
+    c.release()
+    h.advance(5000)
+    assert not c.bound and h.iface.addresses() == []
+    h.clear()
+    h.advance(100000)
+    h.expect_nothing()
+
+
+def test_an_address_from_before_is_asked_for_first():
+    h, c = client(address=LEASED, probe=0)
+    m = heard(h, REQUEST, src=NOBODY, dst=EVERYBODY, ciaddr=NOBODY)
+    assert m.named(50) == LEASED and 54 not in m.options
+    h.inject(answer(m, ACK, router=GATEWAY))
+    assert c.bound and c.server == SERVER
+    # Nobody knows it: on to an ordinary start.
+    h, c = client(address=LEASED, probe=0)
+    for _ in range(3):
+        heard(h, REQUEST)
+        until_sent(h)
+    heard(h, DISCOVER)
+    # Refused.
+    h, c = client(address=LEASED, probe=0)
+    h.inject(answer(heard(h, REQUEST), NAK, dst=EVERYBODY, dmac=BROADCAST_MAC))
+    h.advance(1000)
+    assert 50 not in heard(h, DISCOVER).options
+
+
+class Cable:
+    def __init__(self, up):
+        self.up = up
+
+    def __call__(self):
+        return self.up
+
+
+def test_no_cable_at_the_start():
+    cable = Cable(False)
+    h, c = client(cable)
+    h.advance(100000)
+    h.expect_nothing()
+    assert c.state == DHCPClient.NO_LINK
+    cable.up = True
+    h.advance(1000)
+    heard(h, DISCOVER)
+
+
+def test_the_cable_out_and_in_again():
+    cable = Cable(True)
+    h, c = bound(link=cable)
+    h.advance(5000)
+    h.clear()
+    cable.up = False
+    h.advance(60000)
+    assert c.state == DHCPClient.NO_LINK and c.bound
+    h.expect_nothing()
+    cable.up = True
+    h.advance(1000)
+    m = heard(h, REQUEST, src=NOBODY, dst=EVERYBODY, ciaddr=NOBODY)
+    assert m.named(50) == LEASED and c.state == DHCPClient.REBOOTING and c.bound
+    h.inject(answer(m, ACK, router=GATEWAY))
+    assert c.state == DHCPClient.BOUND and not c.changed and c.lease >= 3599
+
+
+def test_the_cable_in_another_net():
+    cable = Cable(True)
+    h, c = bound(link=cable)
+    cable.up = False
+    h.advance(2000)
+    cable.up = True
+    h.clear()
+    h.advance(1000)
+    h.inject(answer(heard(h, REQUEST), NAK, server="10.0.0.1", dst=EVERYBODY, dmac=BROADCAST_MAC))
+    assert not c.bound and h.iface.addresses() == [] and c.changed
+    h.advance(1000)
+    heard(h, DISCOVER)
+
+
+def test_the_cable_in_again_and_no_server():
+    cable = Cable(True)
+    h, c = bound(link=cable)
+    cable.up = False
+    h.advance(2000)
+    cable.up = True
+    h.clear()
+    h.advance(60000)
+    assert len(h.device.sent) == 3
+    assert c.bound and c.state == DHCPClient.BOUND and 3500 < c.lease < 3540
+
+
+def test_the_lease_ends_while_the_cable_is_out():
+    cable = Cable(True)
+    h, c = bound(link=cable)
+    cable.up = False
+    h.advance(3601 * 1000)
+    assert not c.bound and h.iface.addresses() == [] and c.state == DHCPClient.NO_LINK
+    h.clear()
+    cable.up = True
+    h.advance(1000)
+    heard(h, DISCOVER)
+
+
+def test_a_full_device_delays_nothing_for_ever():
+    h = Host(address=False, neighbor=False)
+    h.device.refuse = EAGAIN
+    DHCPClient(h.iface, probe=0)
+    h.run()
+    h.device.refuse = 0
+    h.advance(50)
+    heard(h, DISCOVER)
+
+
+def test_somebody_elses_default_route_stays():
+    h = Host(address=False, neighbor=False)
+    h.iface.gateway = PEER
+    c = DHCPClient(h.iface, probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    h.inject(answer(heard(h, REQUEST), ACK, router=GATEWAY))
+    assert h.iface.gateway == PEER and c.router == GATEWAY
+    c.stop()
+    assert h.iface.gateway == PEER
+
+
+def test_mistakes_of_the_caller():
+    h = Host(address=False)
+    raises(ValueError, "hostname", DHCPClient, h.iface, "x" * 64)
+    raises(ValueError, "client_id", DHCPClient, h.iface, client_id=b"x")
+    raises(ValueError, "probe", DHCPClient, h.iface, probe=-1)
+    raises(ValueError, "addr", DHCPClient, h.iface, address="nonsense")
+
+
+class Sent:
+    xid = b"abcd"
+
+
+class Server:
+    """Serves a client on a `PreparedDevice`, without allocating anything."""
+
+    def __init__(self):
+        self.device = PreparedDevice()
+        self.iface = Interface(self.device, OUR_MAC)
+        self.client = DHCPClient(self.iface, hostname="printer", probe=0)
+        dns = option(6, addr("10.1.1.1"))
+        self.offer = bytearray(answer(Sent, OFFER, no_csum=True))
+        self.ack = bytearray(answer(Sent, ACK, router=GATEWAY, options=dns, no_csum=True))
+        self.arp = bytearray(arp(2, SERVER, LEASED, sha=SERVER_MAC, tha=OUR_MAC))
+        self.t = START
+        self.hours = 1
+        self.answering = True
+        self.answers = 0
+        self.bound = 0
+
+    def __call__(self):
+        self.answers = self.bound = 0
+        for _ in range(self.hours * 360):
+            self.t = (self.t + 10000) & 0x3FFFFFFF
+            for _ in range(4):
+                self.device.length = 0
+                self.iface.poll(self.t)
+                self._serve()
+            self.bound += self.client.bound
+
+    def _serve(self):
+        last = self.device.last
+        if not self.device.length:
+            return
+        if last[12] == 8 and last[13] == 6:
+            if last[41] == 200:
+                self.device.frame = self.arp
+        elif self.answering and last[23] == 17 and last[37] == 67:
+            frame = self.offer if last[284] == DISCOVER else self.ack
+            for k in range(46, 50):
+                frame[k] = last[k]
+            self.device.frame = frame
+            self.answers += 1
+
+
+def test_renewals_allocate_nothing():
+    """Renewals, a lease that ends without answer, and a new one, under a locked heap."""
+    server = Server()
+    server()
+    c = server.client
+    assert c.bound
+    c.changed = False
+    server.hours = 4
+    under_lock(server)
+    assert 8 <= server.answers <= 10 and server.bound == 4 * 360, (server.answers, server.bound)
+    server.answering = False
+    server.hours = 2
+    under_lock(server)
+    assert not c.bound and 180 <= server.bound <= 361, server.bound
+    server.answering = True
+    under_lock(server)
+    assert c.bound and server.iface.gateway == GATEWAY
