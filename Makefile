@@ -11,7 +11,7 @@ ARGS ?=
 BOARD ?= MPS2_AN385
 export MICROPYTHON MICROPYTHON_SRC
 
-.PHONY: help run serve firmware board-run size bench bench-check test lint format deps clean
+.PHONY: help run serve firmware board-run size bench bench-check netsim test lint format deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,6 +37,9 @@ bench: ## measure speed and size, print a table, write build/bench.json
 
 bench-check: ## compare the counted instructions with the budget, tools/bench_budget.json
 	@$(PYTHON) -m tools.bench_check $(if $(UPDATE),--update)
+
+netsim: ## simulate TCP on bad lines beside smoltcp's figures; write docs/netsim.md
+	@$(PYTHON) -m tools.netsim --check --write
 
 test: ## run every test on every target (as root on Debian or Ubuntu: install what is missing)
 	@$(PYTHON) -m tools.test $(ARGS)

@@ -1,8 +1,8 @@
 """Two interfaces, a simulated line between them, and flows of TCP over it, in virtual time.
 
-Runs under MicroPython (or CPython), started by tools/netsim_run.py: takes a scenario, a JSON object
-whose keys are the fields of `Scenario`, as its argument and prints the result as JSON. The same
-scenario has the same result, to the byte, on every interpreter.
+Runs under MicroPython (or CPython), started by tools/netsim_run.py: takes a scenario, a JSON
+object whose keys are the fields of `Scenario`, as its argument and prints the result as JSON. The
+same scenario has the same result, to the byte, on every interpreter.
 """
 
 import json
@@ -37,7 +37,7 @@ class Scenario:
         self.flows = 1
         self.buffer = 65535  # of each socket, each way
         self.options = {}  # of the sockets
-        self.gaps = 4
+        self.gaps = None  # of the sockets; None: as many as they have by default
         self.forward = {}
         self.back = {}
         for key in given:
@@ -256,7 +256,9 @@ class World:
     def socket(self, iface):
         """A socket with the scenario's options."""
         size = self.scenario.buffer
-        socket = iface.add(TCPSocket(size, size, gaps=self.scenario.gaps))
+        gaps = self.scenario.gaps
+        socket = TCPSocket(size, size) if gaps is None else TCPSocket(size, size, gaps=gaps)
+        iface.add(socket)
         socket.timeout = _FOREVER
         for name in self.scenario.options:
             if not hasattr(socket, name):
@@ -321,6 +323,8 @@ class World:
             "frames": [self.forward.frames, self.back.frames],
             "lost": [self.forward.lost, self.back.lost],
             "dropped": [self.forward.dropped, self.back.dropped],
+            "received": self.b.counter("tcp_rx"),
+            "out_of_order": self.b.counter("tcp_out_of_order"),
             "retransmits": self.a.counter("tcp_retransmits"),
         }
 
