@@ -72,6 +72,7 @@ class Interface:
             entries *= 2
         self.mtu = device.mtu
         self.sockets = [_NO_SOCKET] * sockets
+        self._turns = [_NO_SOCKET._egress] * sockets
         self._st = state.make(self.mac, sockets, entries, routes, addresses)
         secret.seed(self._st, seed)
         self._demux = demux.make(sockets)
@@ -114,7 +115,8 @@ class Interface:
         most 32 frames are taken in and every socket has one turn, so it ends; poll_delay() is 0
         while more waits.
         """
-        st = ptr32(self._st)
+        state = self._st
+        st = ptr32(state)
         M = 0xFFFF
         M |= M << 16
         now &= 0x3FFFFFFF
@@ -128,7 +130,7 @@ class Interface:
         try:
             ingress(self, _BUDGET)
             if st[_NEXT_DUE] or st[_WORK] or st[_ANNOUNCE]:
-                egress(self, self._st)
+                egress(self, state)
         except OSError:
             # A device should return errors, but many a driver lets those of its bus through.
             st[_C_RX_DEVICE_ERRORS] += 1
@@ -151,6 +153,7 @@ class Interface:
             if taken is _NO_SOCKET:
                 socket._attach(self, slot)
                 self.sockets[slot] = socket
+                self._turns[slot] = socket._egress
                 return socket
         raise OSError(ENOMEM, "all %d sockets of the interface are in use" % len(self.sockets))
 
@@ -163,6 +166,7 @@ class Interface:
         self._st[self._st[_DUES] + slot] = 0
         socket._detach()
         self.sockets[slot] = _NO_SOCKET
+        self._turns[slot] = _NO_SOCKET._egress
 
     # Addresses
 

@@ -101,7 +101,7 @@ def egress(iface, state):
     if not st[_WORK]:
         return
     st[_WORK] = 0
-    sockets = iface.sockets
+    turns = iface._turns
     base = st[_DIRTY]
     words = (st[_SLOTS] + 15) >> 4
     word = 0
@@ -114,7 +114,7 @@ def egress(iface, state):
                     st[_WORK] = 1
                     return
                 st[base + word] &= ~(1 << (slot & 15))
-                sockets[slot]._egress()
+                turns[slot]()
             bits >>= 1
             slot += 1
         word += 1

@@ -12,7 +12,6 @@ from ..wire.address import parse
 from .base import check_port
 from .packet import PacketSocket
 
-_SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
 
@@ -21,6 +20,7 @@ _R_REMOTE = const(2)
 
 _ICMP = const(1)
 _HEADER = const(8)
+_R_HOP_LIMIT = const(16)
 _ENETUNREACH = const(101)
 
 
@@ -71,12 +71,10 @@ class ICMPSocket(PacketSocket):
         self.ident = -1
 
     @micropython.viper
-    def _emit(self, ring, at: int) -> int:
-        iface = self.iface
-        state = self._st
+    def _emit(self, parts, at: int) -> int:
+        iface, state, _slot, ring, tx, frame, l4, _self = parts
         st = ptr32(state)
         r = ptr32(ring)
-        l4 = iface._l4
         p = ptr8(l4)
         st[_DST] = r[at + _R_REMOTE]
         if int(source(state)) < 0:
@@ -85,10 +83,10 @@ class ICMPSocket(PacketSocket):
         r[0] = 0
         r[1] = r[at]
         r[2] = n
-        copy(l4, self._tx, ring)
+        copy(l4, tx, ring)
         p[2] = 0
         p[3] = 0
         s = int(checksum(l4, 0, n, 0)) ^ 0xFFFF
         p[2] = s >> 8
         p[3] = s & 255
-        return int(egress(iface, state, iface._frame, n, _ICMP, int(self._hop_limit), 0))
+        return int(egress(iface, state, frame, n, _ICMP, r[_R_HOP_LIMIT], 0))

@@ -6,14 +6,18 @@ from micropython import const
 from ..iface.schedule import set_due, wake
 from ..kernel import copy
 from .base import Socket, buffer, write_addr
-from .ring import clear, commit, first, make, pop, reserve
+from .ring import clear, commit, make, pop, reserve
 
 _SRC = const(7)
 _DST = const(8)
+_R_HEAD = const(4)
 _R_COUNT = const(5)
 _R_CAPACITY = const(6)
 _R_SIZE = const(10)
 _R_LAST = const(11)
+_R_HOP_LIMIT = const(16)
+_R_RECORDS = const(18)
+_R_WORDS = const(5)
 _R_LENGTH = const(1)
 _R_REMOTE = const(2)
 _R_LOCAL = const(3)
@@ -39,19 +43,18 @@ class PacketSocket(Socket):
         self._rx_ring = make(packets, len(self._rx))
         self._tx_ring = make(packets, len(self._tx))
         self._error = 0
-        self._hop_limit = 64
         self._remote = bytearray(4)
 
     @property
     def hop_limit(self):
         """The IP TTL of what is sent, 1 to 255."""
-        return self._hop_limit
+        return self._tx_ring[_R_HOP_LIMIT]
 
     @hop_limit.setter
     def hop_limit(self, value):
         if not isinstance(value, int) or not 0 < value < 256:
             raise ValueError("hop_limit must be 1 to 255")
-        self._hop_limit = value
+        self._tx_ring[_R_HOP_LIMIT] = value
 
     @property
     def remote_addr(self):
@@ -68,8 +71,23 @@ class PacketSocket(Socket):
         ring = self._tx_ring
         return ring[_R_COUNT] < ring[_R_CAPACITY]
 
+    def _attach(self, iface, slot):
+        super()._attach(iface, slot)
+        # What sending needs, in one look-up.
+        self._parts = (
+            iface,
+            iface._st,
+            slot,
+            self._tx_ring,
+            self._tx,
+            iface._frame,
+            iface._l4,
+            self._emit,
+        )
+
     def _detach(self):
         super()._detach()
+        self._parts = None
         self._reset()
 
     def _reset(self):
@@ -92,7 +110,7 @@ class PacketSocket(Socket):
                 self._error = 0
                 return -error
             return -_EAGAIN
-        at = int(first(ring))
+        at = _R_RECORDS + r[_R_HEAD] * _R_WORDS
         n = r[at + _R_LENGTH]
         room = int(len(buf))
         r[0] = 0
@@ -104,7 +122,7 @@ class PacketSocket(Socket):
 
     @micropython.viper
     def _queue(self, buf, remote, port: int) -> int:
-        # A packet for a 4-byte address, from the LOCAL and to the PORT that the caller has chosen.
+        # A packet for a 4-byte address, and a port where there are such.
         ring = self._tx_ring
         r = ptr32(ring)
         n = int(len(buf))
@@ -115,14 +133,15 @@ class PacketSocket(Socket):
             return -_EAGAIN
         a = ptr8(remote)
         r[at + _R_REMOTE] = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
-        r[at + _R_LOCAL] = r[_R_LAST + 1]
+        state = self._st
+        r[at + _R_LOCAL] = ptr32(state)[_SRC]
         r[at + _R_PORT] = port
         r[0] = r[at]
         r[1] = 0
         r[2] = n
         copy(self._tx, buf, ring)
         commit(ring, at)
-        wake(self._st, self._slot)
+        wake(state, self._slot)
         return n
 
     @micropython.viper
@@ -156,18 +175,17 @@ class PacketSocket(Socket):
     @micropython.viper
     def _egress(self) -> int:
         # Sends what is queued; the kinds differ in _emit(), which returns a negative errno or 0.
-        ring = self._tx_ring
+        iface, state, slot, ring, tx, frame, l4, emit = self._parts
         r = ptr32(ring)
         count = 0
         turn = r[_R_CAPACITY]
         while r[_R_COUNT] and turn:
             turn -= 1
-            result = int(self._emit(ring, int(first(ring))))
+            result = int(emit(self._parts, _R_RECORDS + r[_R_HEAD] * _R_WORDS))
             if result == -_EAGAIN:
-                wake(self._st, self._slot)
-                return count
+                break
             if result == -_EINPROGRESS:
-                set_due(self._st, self._slot, _ARP_RETRY)
+                set_due(state, slot, _ARP_RETRY)
                 return count
             pop(ring)
             if result < 0:
@@ -175,5 +193,5 @@ class PacketSocket(Socket):
             else:
                 count += 1
         if r[_R_COUNT]:
-            wake(self._st, self._slot)
+            wake(state, slot)
         return count

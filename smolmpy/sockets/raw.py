@@ -95,24 +95,22 @@ class RawSocket(PacketSocket):
         self._reset()
 
     @micropython.viper
-    def _emit(self, ring, at: int) -> int:
-        iface = self.iface
-        state = self._st
+    def _emit(self, parts, at: int) -> int:
+        iface, state, _slot, ring, tx, frame, l4, _self = parts
         st = ptr32(state)
         r = ptr32(ring)
-        frame = iface._frame
         f = ptr8(frame)
         n = r[at + _R_LENGTH]
         r[1] = r[at]
         r[2] = n
         if int(self._is_link):
             r[0] = 0
-            copy(frame, self._tx, ring)
+            copy(frame, tx, ring)
             st[_PEER_HI] = (f[0] << 8) | f[1]
             st[_PEER_LO] = (f[2] << 24) | (f[3] << 16) | (f[4] << 8) | f[5]
             return int(transmit(iface, state, frame, n))
         r[0] = 14
-        copy(frame, self._tx, ring)
+        copy(frame, tx, ring)
         st[_DST] = (f[30] << 24) | (f[31] << 16) | (f[32] << 8) | f[33]
         src = (f[26] << 24) | (f[27] << 16) | (f[28] << 8) | f[29]
         if src:

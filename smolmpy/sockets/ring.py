@@ -9,6 +9,9 @@ The packets' bytes lie in a buffer of the caller; a small array('I') keeps the b
     9   USED            bytes in packets
     10  SIZE            length of the buffer
     11  LAST            of the packet taken last: REMOTE, LOCAL, PORT
+    14  BOUND           the local address that packets leave from, 0 for the one that fits
+    15  LOCAL_PORT, HOP_LIMIT   what they leave with
+    17  LIMIT           the longest that may leave
     then, for each packet: OFFSET, LENGTH, REMOTE, LOCAL (addresses), PORT (the remote one)
 """
 
@@ -25,7 +28,11 @@ _R_END = const(8)
 _R_USED = const(9)
 _R_SIZE = const(10)
 _R_LAST = const(11)
-_R_RECORDS = const(14)
+_R_BOUND = const(14)
+_R_LOCAL_PORT = const(15)
+_R_HOP_LIMIT = const(16)
+_R_LIMIT = const(17)
+_R_RECORDS = const(18)
 _R_WORDS = const(5)
 _R_OFFSET = const(0)
 _R_LENGTH = const(1)
@@ -41,6 +48,7 @@ def make(packets, size):
     ring = array("I", (0 for _ in range(_R_RECORDS + _R_WORDS * packets)))
     ring[_R_CAPACITY] = packets
     ring[_R_SIZE] = size
+    ring[_R_HOP_LIMIT] = 64
     return ring
 
 
@@ -84,15 +92,6 @@ def commit(ring, at: int):
     r[_R_COUNT] += 1
     r[_R_END] = r[at] + r[at + _R_LENGTH]
     r[_R_USED] += r[at + _R_LENGTH]
-
-
-@micropython.viper
-def first(ring) -> int:
-    """Where the record of the first packet begins; -1 if the ring is empty."""
-    r = ptr32(ring)
-    if not r[_R_COUNT]:
-        return -1
-    return _R_RECORDS + r[_R_HEAD] * _R_WORDS
 
 
 @micropython.viper

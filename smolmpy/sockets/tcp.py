@@ -228,13 +228,30 @@ class TCPSocket(Socket):
         tcb[sacked] = _PIECES
         tcb[_T_CUBIC] = cubic if options & _O_CUBIC else 0
         self._tcb = tcb
+        if self.iface is not None:
+            self._gather()
 
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
         iface._tcp_ingress = ingress
+        self._gather()
+
+    def _gather(self):
+        # What sending needs, in one look-up.
+        iface = self.iface
+        self._parts = (
+            iface,
+            self._st,
+            self._slot,
+            self._tcb,
+            self._tx,
+            iface._frame,
+            iface._l4,
+        )
 
     def _detach(self):
         super()._detach()
+        self._parts = None
         self._tcb[_T_STATE] = _CLOSED
 
     def __repr__(self):
@@ -656,8 +673,8 @@ class TCPSocket(Socket):
         have -= n
         t[_T_RX_LEN] = have
         # Offer more when it is worth an ACK of its own: half of the ring; as much as the peer gets
-        # an ACK for anyway; or a segment, if it may not send a full one otherwise (RFC 9293 section
-        # 3.8.6.2.2).
+        # an ACK for anyway; or a segment, if it may not send a full one otherwise (RFC 9293
+        # section 3.8.6.2.2).
         state = t[_T_STATE]
         if state >= _ESTABLISHED and state <= _FIN_WAIT_2:
             offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF

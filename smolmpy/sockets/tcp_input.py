@@ -7,7 +7,7 @@ import micropython
 from micropython import const
 
 from ..iface.demux import lookup
-from ..iface.schedule import due_by, wake
+from ..iface.schedule import wake
 from ..kernel import checksum, copy, copy_sum
 from .ranges import insert as range_insert
 from .ranges import reach
@@ -30,6 +30,7 @@ from .tcp_recovery import duplicate, progress, sacked
 
 _KERNEL_SUM = const(3)
 _NOW = const(4)
+_NEXT_DUE = const(5)
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
@@ -573,8 +574,15 @@ def _accept(state, tcb, slot: int, size: int):
         st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
         st[_FLAGS] |= _LATER
     elif not t[_T_ACK_DUE]:
-        t[_T_ACK_DUE] = int(later(st[_NOW], t[_T_ACK_DELAY]))
-        due_by(state, slot, t[_T_ACK_DELAY])
+        due = (st[_NOW] + t[_T_ACK_DELAY]) & 0x3FFFFFFF
+        if not due:
+            due = 1
+        t[_T_ACK_DUE] = due
+        at = st[_DUES] + slot
+        if not st[at] or (((due - st[at]) >> 29) & 1):
+            st[at] = due
+            if not st[_NEXT_DUE] or (((due - st[_NEXT_DUE]) >> 29) & 1):
+                st[_NEXT_DUE] = due
 
 
 @micropython.viper

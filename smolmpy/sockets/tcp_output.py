@@ -17,8 +17,10 @@ from .tcp_recovery import timeout as recovery_timeout
 
 _KERNEL_SUM = const(3)
 _NOW = const(4)
+_NEXT_DUE = const(5)
 _SRC = const(7)
 _DST = const(8)
+_DUES = const(29)
 _CLOCK = const(110)
 
 _C_TCP_TX = const(76)
@@ -91,8 +93,6 @@ _SYN_SENT = const(2)
 _SYN_RECEIVED = const(3)
 _ESTABLISHED = const(4)
 _FIN_WAIT_1 = const(5)
-_FIN_WAIT_2 = const(6)
-_CLOSE_WAIT = const(7)
 _CLOSING = const(8)
 _LAST_ACK = const(9)
 _TIME_WAIT = const(10)
@@ -103,6 +103,7 @@ _RST = const(4)
 _PSH = const(8)
 _ACK = const(16)
 _ECE = const(64)
+_NEXT_STALE = const(126)
 _CWR = const(128)
 _ECT = const(2)  # in the IP header: this packet may be marked (RFC 3168 section 5)
 
@@ -129,15 +130,15 @@ _EINPROGRESS = const(115)
 @micropython.viper
 def egress(socket) -> int:
     """Runs the timers of a socket whose turn it is, and sends what it may; returns how much."""
-    tcb = socket._tcb
+    parts = socket._parts
+    iface, state, number, tcb, tx, frame, l4 = parts
     t = ptr32(tcb)
-    state = socket._st
     st = ptr32(state)
-    slot = int(socket._slot)
+    slot = int(number)
     flags = t[_T_FLAGS]
+    sent = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
     if flags & _F_RESET:
-        ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
-        result = int(_segment(socket, tcb, ahead, 0, _RST | _ACK))
+        result = int(_segment(parts, state, tcb, sent, 0, _RST | _ACK))
         if result == -_EAGAIN:
             wake(state, slot)
             return 0
@@ -160,19 +161,28 @@ def egress(socket) -> int:
     count = 0
     result = 0
     turns = _SEGMENTS_PER_TURN
+    if (
+        t[_T_TX_LEN] == sent
+        and t[_T_STATE] == _ESTABLISHED
+        and not t[_T_FLAGS] & (_F_AGAIN | _F_PROBE | _F_RECOVERY)
+        and t[_T_SND_MAX] == t[_T_SND_NXT]
+    ):
+        turns = 0  # nothing to look for
     while turns:
-        result = int(_next(socket, tcb))
+        result = int(_next(parts, state, tcb))
         if result <= 0:
             break
         count += 1
         turns -= 1
     if result == -_EHOSTUNREACH or result == -_ENETUNREACH:
         if t[_T_FLAGS] & _F_PASSIVE:
-            listen_again(socket.iface, state, tcb, slot)
+            listen_again(iface, state, tcb, slot)
         else:
-            close_down(socket.iface, tcb, slot, 0 - result)
+            close_down(iface, tcb, slot, 0 - result)
         return count
-    if result == 0 and turns:
+    if count == _SEGMENTS_PER_TURN or result == -_EAGAIN:
+        wake(state, slot)
+    elif result == 0:
         if t[_T_FLAGS] & _F_ACK_NOW:
             ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
             # One for each segment that came before its turn, since the peer counts them (RFC 5681
@@ -183,7 +193,7 @@ def egress(socket) -> int:
             if copies == 0 or t[_T_FLAGS] & _F_SACK:
                 copies = 1
             while copies and result == 0:
-                result = int(_segment(socket, tcb, ahead, 0, _ACK))
+                result = int(_segment(parts, state, tcb, ahead, 0, _ACK))
                 if result == 0:
                     count += 1
                     copies -= 1
@@ -192,11 +202,17 @@ def egress(socket) -> int:
         if probe and result == 0:
             # RFC 9293 section 3.8.4: a segment that the peer has to answer.
             ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
-            result = int(_segment(socket, tcb, ahead - 1, 0, _ACK))
+            result = int(_segment(parts, state, tcb, ahead - 1, 0, _ACK))
             if result == 0:
                 count += 1
-    elif not turns or result == -_EAGAIN:
-        wake(state, slot)
+    due = t[_T_RETRANSMIT]
+    if not t[_T_ACK_DUE] and not t[_T_IDLE_DUE] and result != -_EINPROGRESS:
+        # The usual case in line.
+        st[st[_DUES] + slot] = due
+        st[_NEXT_STALE] = 1
+        if due and (not st[_NEXT_DUE] or (((due - st[_NEXT_DUE]) >> 29) & 1)):
+            st[_NEXT_DUE] = due
+        return count
     earliest = -1
     i = _T_RETRANSMIT
     while i <= _T_IDLE_DUE:
@@ -294,11 +310,11 @@ def _idle(socket, tcb) -> int:
 
 
 @micropython.viper
-def _next(socket, tcb) -> int:
+def _next(parts, state, tcb) -> int:
     # Sends the next segment that has text, SYN or FIN, if one may go now: returns 1, 0 if there is
     # none, or a negative errno.
     t = ptr32(tcb)
-    st = ptr32(socket._st)
+    st = ptr32(state)
     kind = t[_T_STATE]
     flags = t[_T_FLAGS]
     una = t[_T_SND_UNA]
@@ -310,7 +326,7 @@ def _next(socket, tcb) -> int:
     if nxt == t[_T_ISS]:
         if kind == _SYN_SENT:
             if nxt == t[_T_SND_MAX]:
-                choose_iss(socket._st, tcb)
+                choose_iss(state, tcb)
                 una = t[_T_SND_UNA]
                 nxt = una
             bits = _SYN | _ECE | _CWR if t[_T_OPTIONS] & _O_ECN else _SYN
@@ -391,20 +407,21 @@ def _next(socket, tcb) -> int:
                 bits |= _FIN
         if flags & _F_CWR and n and nxt == t[_T_SND_MAX]:
             bits |= _CWR
-    result = int(_segment(socket, tcb, ahead, n, bits))
+    result = int(_segment(parts, state, tcb, ahead, n, bits))
     if result < 0:
         return result
-    _sent(st[_NOW], socket._st, tcb, ahead, n, bits, filling)
+    _sent(state, tcb, ahead, n, bits, filling)
     return 1
 
 
 @micropython.viper
-def _sent(now: int, state, tcb, ahead: int, n: int, bits: int, filling: int):
+def _sent(state, tcb, ahead: int, n: int, bits: int, filling: int):
     # A segment that takes sequence numbers is on its way.
     t = ptr32(tcb)
     st = ptr32(state)
     M = 0xFFFF
     M |= M << 16
+    now = st[_NOW]
     nxt = t[_T_SND_NXT]
     t[_T_FLAGS] &= ~(_F_PROBE | _F_AGAIN)
     end = (t[_T_SND_UNA] + ahead + n + (bits & _FIN) + ((bits >> 1) & 1)) & M
@@ -435,15 +452,13 @@ def _sent(now: int, state, tcb, ahead: int, n: int, bits: int, filling: int):
 
 
 @micropython.viper
-def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
+def _segment(parts, state, tcb, ahead: int, n: int, bits: int) -> int:
     # Sends one segment: n bytes from `ahead` behind SND_UNA. Returns 0, or a negative errno if it
     # could not leave yet, or not at all while connecting. Otherwise a frame that finds no way is
     # like one that the net lost.
     t = ptr32(tcb)
-    iface = socket.iface
-    state = socket._st
     st = ptr32(state)
-    l4 = iface._l4
+    iface, _state, _slot, _tcb, tx, frame, l4 = parts
     p = ptr8(l4)
     flags = t[_T_FLAGS]
     seq = t[_T_SND_UNA] + ahead
@@ -528,16 +543,16 @@ def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
             t[1] = at
             t[2] = n
             t[_KERNEL_SUM] = s
-            s = int(copy_sum(l4, socket._tx, tcb))
+            s = int(copy_sum(l4, tx, tcb))
         else:
             t[0] = header
             t[1] = at
             t[2] = first
-            copy(l4, socket._tx, tcb)
+            copy(l4, tx, tcb)
             t[0] = header + first
             t[1] = 0
             t[2] = n - first
-            copy(l4, socket._tx, tcb)
+            copy(l4, tx, tcb)
             s = int(checksum(l4, header, n, s))
     else:
         s = int(checksum(l4, 0, header, s))
@@ -551,7 +566,7 @@ def _segment(socket, tcb, ahead: int, n: int, bits: int) -> int:
     if flags & _F_ECN and n and not ((seq - t[_T_SND_MAX]) >> 31) & 1:
         tos = _ECT
     length = header + n
-    result = int(ipv4_egress(iface, state, iface._frame, length, _TCP, t[_T_HOP_LIMIT], tos))
+    result = int(ipv4_egress(iface, state, frame, length, _TCP, t[_T_HOP_LIMIT], tos))
     if result < 0:
         if result == -_EAGAIN or result == -_EINPROGRESS:
             return result

@@ -3,7 +3,7 @@
 import micropython
 from micropython import const
 
-from ..errno import EADDRINUSE, EDESTADDRREQ, EMSGSIZE, ENETUNREACH
+from ..errno import EADDRINUSE, EDESTADDRREQ
 from ..iface.demux import in_use, lookup
 from ..iface.icmpv4 import closed_port
 from ..iface.interface import HANDLERS
@@ -11,7 +11,7 @@ from ..iface.ipv4 import egress
 from ..iface.route import source
 from ..kernel import checksum, copy_sum
 from ..wire.address import parse, to_word
-from .base import check_port, read_addr, write_addr
+from .base import check_port, write_addr
 from .packet import PacketSocket
 from .ring import commit, reserve
 
@@ -20,6 +20,7 @@ _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
 _PSEUDO = const(10)
+_ADDRESS_TABLE = const(128)
 
 _C_UDP_RX = const(69)
 _C_UDP_TX = const(70)
@@ -29,7 +30,10 @@ _C_UDP_FULL = const(74)
 
 _R_CAPACITY = const(6)
 _R_LAST = const(11)
-_R_OFFSET = const(0)
+_R_BOUND = const(14)
+_R_LOCAL_PORT = const(15)
+_R_HOP_LIMIT = const(16)
+_R_LIMIT = const(17)
 _R_LENGTH = const(1)
 _R_REMOTE = const(2)
 _R_LOCAL = const(3)
@@ -37,6 +41,7 @@ _R_PORT = const(4)
 
 _UDP = const(17)
 _HEADER = const(8)
+_EMSGSIZE = const(90)
 _ENETUNREACH = const(101)
 
 
@@ -94,7 +99,6 @@ class UDPSocket(PacketSocket):
 
     def __init__(self, rx, tx, packets=4):
         super().__init__(rx, tx, packets)
-        self.local_port = 0
         self._local = bytearray(4)
         self._connected = None
         self._peer_known = 0
@@ -103,10 +107,16 @@ class UDPSocket(PacketSocket):
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
         iface._udp_ingress = ingress
+        self._tx_ring[_R_LIMIT] = iface.mtu - 28
+
+    @property
+    def local_port(self):
+        """The port that it is bound to, 0 for none."""
+        return self._tx_ring[_R_LOCAL_PORT]
 
     def _detach(self):
         super()._detach()
-        self.local_port = 0
+        self._tx_ring[_R_LOCAL_PORT] = 0
         self._peer_known = 0
 
     def bind(self, port, addr=None):
@@ -124,11 +134,11 @@ class UDPSocket(PacketSocket):
         st[_DST] = local
         st[_PORTS] = port
         if in_use(iface._demux, st, _UDP):
-            self.local_port = 0
+            self._tx_ring[_R_LOCAL_PORT] = 0
             raise OSError(EADDRINUSE, "port %d is in use" % port)
         self._name(_UDP, 0, local, port)
-        self._tx_ring[_R_LAST + 1] = local
-        self.local_port = port
+        self._tx_ring[_R_BOUND] = local
+        self._tx_ring[_R_LOCAL_PORT] = port
         self._peer_known = 0
 
     def connect(self, addr, port):
@@ -138,8 +148,8 @@ class UDPSocket(PacketSocket):
         check_port(port, least=1)
         if not self.local_port:
             self.bind(0)
-        local = self._tx_ring[_R_LAST + 1] or self._source_for(addr)
-        self._tx_ring[_R_LAST + 1] = local
+        local = self._tx_ring[_R_BOUND] or self._source_for(addr)
+        self._tx_ring[_R_BOUND] = local
         self._name(_UDP, to_word(addr), local, (port << 16) | self.local_port)
         self._rx_ring[_R_LAST] = to_word(addr)
         self._rx_ring[_R_LAST + 2] = port
@@ -158,20 +168,33 @@ class UDPSocket(PacketSocket):
         write_addr(self._rx_ring, _R_LAST + 1, self._local)
         return self._local
 
-    def send_to(self, buf, addr, port):
+    @micropython.viper
+    def send_to(self, buf, addr, port: int) -> int:
         """Queues a datagram; returns its length, -EAGAIN (no room), -EMSGSIZE or -ENETUNREACH."""
-        if isinstance(addr, str) or len(addr) != 4:
+        ring = self._tx_ring
+        r = ptr32(ring)
+        if int(len(addr)) != 4 or port <= 0 or port >> 16:
+            check_port(port, "port", 1)
             addr = parse(addr)
-        if not 0 < port < 65536:
-            check_port(port, least=1)
-        if not self.local_port:
+        if not r[_R_LOCAL_PORT]:
             self._need_iface()
             self.bind(0)
-        if len(buf) > self.iface.mtu - 28:
-            return -EMSGSIZE
-        if not self._tx_ring[_R_LAST + 1] and self._route(addr) < 0:
-            return -ENETUNREACH
-        return self._queue(buf, addr, port)
+        if int(len(buf)) > r[_R_LIMIT]:
+            return -_EMSGSIZE
+        state = self._st
+        st = ptr32(state)
+        st[_SRC] = r[_R_BOUND]
+        if not st[_SRC]:
+            a = ptr8(addr)
+            word = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
+            last = ptr32(self._rx_ring)
+            if word == last[_R_LAST] and last[_R_LAST + 1] == st[_ADDRESS_TABLE]:
+                st[_SRC] = last[_R_LAST + 1]  # an answer: from where the question was sent to
+            else:
+                st[_DST] = word
+                if int(source(state)) < 0:
+                    return -_ENETUNREACH
+        return int(self._queue(buf, addr, port))
 
     def send(self, buf):
         """Queues a datagram for the connected peer; -EDESTADDRREQ without one."""
@@ -181,43 +204,30 @@ class UDPSocket(PacketSocket):
         if error:
             self._error = 0
             return -error
-        if len(buf) > self.iface.mtu - 28:
-            return -EMSGSIZE
-        return self._queue(buf, self._connected, self._peer_port)
-
-    @micropython.viper
-    def _route(self, addr) -> int:
-        st = self._st
-        read_addr(addr, st, _DST)
-        return int(source(st))
+        return self.send_to(buf, self._connected, self._peer_port)
 
     def close(self):
         """Drops what is queued and frees the port; may be bound again."""
         if self.iface is not None:
             self._unname()
         self._reset()
-        self.local_port = 0
+        self._tx_ring[_R_LOCAL_PORT] = 0
         self._peer_known = 0
-        self._tx_ring[_R_LAST + 1] = 0
+        self._tx_ring[_R_BOUND] = 0
 
     @micropython.viper
-    def _emit(self, ring, at: int) -> int:
-        iface = self.iface
-        state = self._st
+    def _emit(self, parts, at: int) -> int:
+        iface, state, _slot, ring, tx, frame, l4, _self = parts
         st = ptr32(state)
         r = ptr32(ring)
-        l4 = iface._l4
         p = ptr8(l4)
         st[_DST] = r[at + _R_REMOTE]
         st[_SRC] = r[at + _R_LOCAL]
-        if not st[_SRC]:
-            if int(source(state)) < 0:
-                return -_ENETUNREACH
         src = st[_SRC]
         dst = st[_DST]
         n = r[at + _R_LENGTH]
         length = n + _HEADER
-        sport = int(self.local_port)
+        sport = r[_R_LOCAL_PORT]
         dport = r[at + _R_PORT]
         p[0] = sport >> 8
         p[1] = sport & 255
@@ -239,12 +249,12 @@ class UDPSocket(PacketSocket):
             + sport
             + dport
         )
-        s = int(copy_sum(l4, self._tx, ring)) ^ 0xFFFF
+        s = int(copy_sum(l4, tx, ring)) ^ 0xFFFF
         if not s:
             s = 0xFFFF  # 0 would say that there is no checksum (RFC 768)
         p[6] = s >> 8
         p[7] = s & 255
-        result = int(egress(iface, state, iface._frame, length, _UDP, int(self._hop_limit), 0))
+        result = int(egress(iface, state, frame, length, _UDP, r[_R_HOP_LIMIT], 0))
         if result == 0:
             st[_C_UDP_TX] += 1
         return result
