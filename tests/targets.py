@@ -56,7 +56,9 @@ class Target:
         if self.interpreter:
             return self.interpreter.environment(*folders, edition=self.edition)
         paths = [ROOT, ROOT / "tests" / "cpython", *folders]
-        return dict(os.environ, PYTHONPATH=":".join(str(path) for path in paths))
+        # As on MicroPython, what is printed is seen at once.
+        found = {"PYTHONPATH": ":".join(str(path) for path in paths), "PYTHONUNBUFFERED": "1"}
+        return {**os.environ, **found}
 
     def run(self, script, *args, timeout=120, folders=(), check=True):
         """Runs a script in the project's folder and returns what it printed.
