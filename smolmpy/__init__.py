@@ -3,6 +3,8 @@
 Names are loaded when they are first used, so what a program does not use costs nothing.
 """
 
+import sys
+
 __version__ = "0.1.0"
 
 # Where each name is, and before it what it imports: leaves first, because an import within an
@@ -45,8 +47,14 @@ _MODULES = {
     "DHCPClient": _SERVICE + ("services.config", "services.dhcp_message", "services.dhcp"),
 }
 
+_SUBMODULES = ("net", "socket", "network", "aio")  # what `from smolmpy import` gives besides
+
 
 def __getattr__(name):
+    if name in _SUBMODULES:
+        found = "smolmpy." + name
+        __import__(found)
+        return sys.modules[found]
     modules = _MODULES.get(name)
     if modules is None:
         raise AttributeError(name)

@@ -7,7 +7,6 @@ connection, or ARP finds the way for its last datagrams, in the background.
 import micropython
 from micropython import const
 
-from .ring import first
 from .tcp import TCPSocket
 from .udp import UDPSocket
 
@@ -16,7 +15,10 @@ _T_RX_HEAD = const(22)
 _T_RX_LEN = const(23)
 _T_RX_SIZE = const(24)
 _F_RESET = const(4)
+_R_HEAD = const(4)
 _R_COUNT = const(5)
+_R_RECORDS = const(18)
+_R_WORDS = const(5)
 _R_LENGTH = const(1)
 
 _CLOSED = const(0)
@@ -141,19 +143,22 @@ class PooledUDP(UDPSocket):
         self.orphan = False
         self._since = -1
 
+    def _next(self):
+        # Where the record of the datagram that waits begins.
+        return _R_RECORDS + self._rx_ring[_R_HEAD] * _R_WORDS
+
     @property
     def next_length(self):
         """The length of the datagram that waits, -1 without one."""
         ring = self._rx_ring
-        return ring[first(ring) + _R_LENGTH] if ring[_R_COUNT] else -1
+        return ring[self._next() + _R_LENGTH] if ring[_R_COUNT] else -1
 
     def peek_into(self, buf):
         """As recv_into(), and leaves the datagram there."""
         n = self.next_length
         if n < 0:
             return -_EAGAIN
-        ring = self._rx_ring
-        start = ring[first(ring)]
+        start = self._rx_ring[self._next()]
         size = min(n, len(buf))
         buf[:size] = memoryview(self._rx)[start : start + size]
         return n

@@ -1,0 +1,374 @@
+"""The stream that a socket is: waiting, what it has for poll(), and moving data.
+
+`socket` (smolmpy/socket.py) adds how connections begin and end. A method with an underscore
+returns a count or a negative errno; one without raises, or returns None for EAGAIN, as streams
+do.
+"""
+
+import io
+
+from micropython import const
+
+from smolmpy import net
+
+# What a socket is: `_state`.
+_NEW = const(0)
+_CONNECTING = const(1)
+_OPEN = const(2)
+_LISTENING = const(3)
+_FAILED = const(4)  # connect() has failed; `_error` is not told yet
+_OVER = const(5)  # the connection has ended by itself; `_error` is not told yet, or 0
+_DATAGRAM = const(6)
+_CLOSED = const(7)
+
+_TCP_CLOSED = const(0)
+_TCP_ESTABLISHED = const(4)
+
+# MicroPython's py/stream.h
+_IOCTL_POLL = const(3)
+_IOCTL_CLOSE = const(4)
+_IN = const(1)
+_OUT = const(4)
+_ERR = const(8)
+_HUP = const(16)
+_NVAL = const(32)
+
+_NEWLINE = const(10)
+
+_EBADF = const(9)
+_EAGAIN = const(11)
+_EINVAL = const(22)
+_EPIPE = const(32)
+_ENOTCONN = const(107)
+_ETIMEDOUT = const(110)
+_ECONNREFUSED = const(111)
+
+_NOTHING = bytearray(0)
+
+
+def to_bytes(buf):
+    """A buffer: text as its UTF-8."""
+    return buf.encode() if isinstance(buf, str) else buf
+
+
+class Stream(io.IOBase):
+    """_sock is the socket of the pool, None where there is none; _timeout is in ms."""
+
+    _state = _CLOSED
+    _sock = None
+
+    def idle(self):
+        """Milliseconds since it was used."""
+        return net.elapsed(self._used)
+
+    def fileno(self):
+        """There is no descriptor: -1."""
+        return -1
+
+    # Waiting
+
+    def _rest(self, start):
+        # Lets time pass. False: the timeout is over, which began at `start`.
+        left = -1
+        if self._timeout >= 0:
+            left = self._timeout - net.elapsed(start)
+            if left <= 0:
+                return False
+        net.rest(left)
+        net.pump()
+        return True
+
+    def _dry(self):
+        # Whether there is nothing to receive, not even an error.
+        if self._state == _CONNECTING:
+            self._progress()
+            if self._state == _CONNECTING:
+                return True
+        if self._state == _OPEN or self._state == _DATAGRAM:
+            return not self._sock.can_recv()
+        return False
+
+    def _await(self, wait=True):
+        # Waits for something to receive: 0, or a negative errno.
+        self._used = net.now
+        self._told = 0
+        if self._dry():
+            net.pump()
+            start = net.ticks_ms()
+            while self._dry():
+                if not wait or not self._timeout:
+                    return -_EAGAIN
+                if not self._rest(start):
+                    return -_ETIMEDOUT
+        return 0
+
+    def _progress(self):
+        # Notices what has become of the connection. Called where its state is in doubt.
+        state = self._state
+        if state != _CONNECTING and state != _OPEN:
+            return
+        tcp = self._sock.state
+        if tcp == _TCP_CLOSED:
+            # send() tells what ended it and leaves what has been received.
+            error = -self._sock.send(_NOTHING)
+            if state == _OPEN:
+                self._error = 0 if error == _ENOTCONN else error
+                self._state = _OVER
+            else:
+                self._error = _ECONNREFUSED if error == _ENOTCONN else error
+                self._state = _FAILED
+        elif state == _CONNECTING and tcp >= _TCP_ESTABLISHED:
+            self._state = _OPEN
+
+    def let_go(self):
+        """Gives up the socket of the pool if the connection is over and all has been read."""
+        self._progress()
+        if self._state != _OVER or self._sock is None or self._sock.recv_queue:
+            return False
+        self._sock = None
+        return True
+
+    def _tell(self):
+        # The error that ended the connection, once, as a negative number; 0 then.
+        error = self._error
+        self._error = 0
+        if self._state == _FAILED:
+            self._state = _NEW
+        return -error
+
+    # One attempt: a count, or a negative errno. -EAGAIN only after the interface has worked.
+
+    def _recv(self, buf, n):
+        self._used = net.now
+        self._told = 0
+        r = self._recv_now(buf, n, False)
+        if r == -_EAGAIN:
+            net.pump()
+            r = self._recv_now(buf, n, False)
+        return r
+
+    def _recv_now(self, buf, n, peek):
+        state = self._state
+        sock = self._sock
+        if state == _OPEN or state == _OVER:
+            if peek and sock is not None and sock.recv_queue:
+                return sock.peek_into(buf, n)
+            if state == _OPEN:
+                net.busy = True
+                try:
+                    r = sock.recv_into(buf, n)
+                finally:
+                    net.busy = False
+                if r >= 0 or r == -_EAGAIN:
+                    return r
+                self._state = _OVER
+                return r if r != -_ENOTCONN else 0
+            if sock is not None and sock.recv_queue:
+                return sock.recv_into(buf, n)
+            return self._tell()
+        if state == _DATAGRAM:
+            r = sock.peek_into(buf) if peek else sock.recv_into(buf)
+            return r if r < n else n
+        if state == _CONNECTING:
+            self._progress()
+            if self._state == _CONNECTING:
+                return -_EAGAIN
+            return self._recv_now(buf, n, peek)
+        if state == _FAILED:
+            return self._tell()
+        return -_EBADF if state == _CLOSED else -_ENOTCONN
+
+    def _send(self, buf, n):
+        self._used = net.now
+        r = self._send_now(buf, n)
+        if r == -_EAGAIN:
+            net.pump()
+            r = self._send_now(buf, n)
+        if r > 0:
+            net.pump()
+        return r
+
+    def _send_now(self, buf, n):
+        state = self._state
+        if state == _OPEN:
+            net.busy = True
+            try:
+                r = self._sock.send(buf, n)
+            finally:
+                net.busy = False
+            if r >= 0 or r == -_EAGAIN:
+                return r
+            self._state = _OVER
+            return r if r != -_ENOTCONN else -_EPIPE
+        if state == _DATAGRAM:
+            if n < len(buf):
+                buf = memoryview(buf)[:n]
+            return self._sock.send(buf)
+        if state == _CONNECTING:
+            self._progress()
+            if self._state == _CONNECTING:
+                return -_EAGAIN
+            return self._send_now(buf, n)
+        if state == _OVER:
+            return self._tell() or -_EPIPE
+        if state == _FAILED:
+            return self._tell()
+        return -_EBADF if state == _CLOSED else -_ENOTCONN
+
+    def _recv_wait(self, buf, n):
+        # Waits for something, as long as the timeout allows.
+        r = self._recv(buf, n)
+        if r == -_EAGAIN and self._timeout:
+            r = self._await() or self._recv_now(buf, n, False)
+        return r
+
+    def _recv_all(self, buf, n):
+        # Fills buf as far as n where it may wait; what there is where it may not.
+        r = self._recv_wait(buf, n)
+        if r <= 0 or r == n or self._state == _DATAGRAM:
+            return r
+        got = r
+        view = memoryview(buf)
+        while got < n:
+            r = self._recv_wait(view[got:n], n - got)
+            if r == 0 or r == -_EAGAIN:
+                break
+            if r < 0:
+                return r
+            got += r
+        return got
+
+    def _send_all(self, buf, n):
+        # Sends all of it where it may wait; what there is room for where it may not.
+        r = self._send(buf, n)
+        if r == n or not self._timeout or (r < 0 and r != -_EAGAIN):
+            return r
+        start = net.ticks_ms()
+        sent = r if r > 0 else 0
+        view = memoryview(buf)
+        while sent < n:
+            r = self._send(view[sent:n], n - sent)
+            if r == -_EAGAIN:
+                if not self._rest(start):
+                    return -_ETIMEDOUT
+            elif r < 0:
+                return r
+            else:
+                sent += r
+                start = net.ticks_ms()
+        return sent
+
+    def _available(self):
+        # How many bytes one recv() would give; 0 for the end and for errors.
+        sock = self._sock
+        if sock is None:
+            return 0
+        if self._state == _DATAGRAM:
+            return max(sock.next_length, 0)
+        return sock.recv_queue
+
+    # Streams, as libraries and MicroPython's own C code use them
+
+    def readinto(self, buf, n=None):
+        """Up to n bytes: as many where it may wait. None where nothing has come, 0 at the end."""
+        if n is None or n > len(buf):
+            n = len(buf)
+        return self._result(self._recv_all(buf, n))
+
+    def write(self, buf, a=None, b=None):
+        """write(buf), write(buf, n), write(buf, offset, n): None where there is no room."""
+        buf = to_bytes(buf)
+        n = len(buf)
+        if b is not None:
+            buf = memoryview(buf)[a : a + b]
+            n = len(buf)
+        elif a is not None and a < n:
+            n = a
+        return self._result(self._send_all(buf, n))
+
+    def _result(self, r):
+        # What a stream's method returns: None instead of -EAGAIN; other errors are raised.
+        if isinstance(r, bytes):
+            return r
+        if r == -_EAGAIN:
+            return None
+        if r < 0:
+            raise OSError(-r)
+        return r
+
+    def _piece(self, n, whole=False):
+        # At most n bytes (-1: what there is), 0 at the end, or a negative errno.
+        r = self._await()
+        if r < 0:
+            return r
+        have = self._available()
+        size = have if n < 0 or n > have and not (whole and self._timeout) else n
+        buf = bytearray(size)
+        r = self._recv_all(buf, size) if whole else self._recv_now(buf, size, False)
+        if r <= 0:
+            return r
+        return bytes(buf) if r == size else bytes(memoryview(buf)[:r])
+
+    def read(self, n=-1):
+        """n bytes, or all up to the end; None where nothing has come."""
+        if n is not None and n >= 0:
+            piece = self._piece(n, True)
+            return b"" if piece == 0 else self._result(piece)
+        data = b""
+        while True:
+            piece = self._piece(-1)
+            if not isinstance(piece, bytes):
+                return data if piece == 0 else data or self._result(piece)
+            data += piece
+
+    def readline(self, n=-1):
+        """A line, its end included; what there is of it at the end or where it may not wait."""
+        line = b""
+        while n < 0 or len(line) < n:
+            r = self._await()
+            most = self._available() if r == 0 else 0
+            if n >= 0:
+                most = min(most, n - len(line))
+            if most and self._state != _DATAGRAM:
+                most = self._sock.find(_NEWLINE, most) or most
+            piece = self._piece(most)
+            if not isinstance(piece, bytes):
+                return line if piece == 0 else line or self._result(piece)
+            line += piece
+            if piece[-1] == 10:
+                break
+        return line
+
+    def ioctl(self, request, arg):
+        """MP_STREAM_POLL and MP_STREAM_CLOSE; else -EINVAL."""
+        if request == _IOCTL_POLL:
+            net.pump()
+            self._used = net.now
+            return self._poll(arg)
+        if request == _IOCTL_CLOSE:
+            self.close()
+            return 0
+        return -_EINVAL
+
+    def _poll(self, wanted):
+        state = self._state
+        sock = self._sock
+        if state == _OPEN or state == _CONNECTING:
+            self._progress()
+            state = self._state
+        if state == _OPEN or state == _DATAGRAM:
+            found = 0
+            if wanted & _IN and sock.can_recv():
+                found = _IN
+            if wanted & _OUT and sock.can_send():
+                found |= _OUT
+            return found
+        if state == _CONNECTING:
+            return 0
+        if state == _LISTENING:
+            return wanted & _IN if self._pending() is not None else 0
+        if state == _NEW:
+            return (wanted & _OUT) | _HUP
+        if state == _CLOSED:
+            return _NVAL
+        return (wanted & (_IN | _OUT)) | _HUP | (_ERR if self._error else 0)
