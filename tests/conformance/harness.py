@@ -214,6 +214,9 @@ class Peer:
     def send(self, flags, seq=None, ack=None, data=b"", **kw):
         self.h.inject(self.frame(flags, seq, ack, data, **kw))
 
+    def where(self, p):
+        return "in %s (seq=%s ack=%s relative)%s" % (p, p.rel, p.rack, self.h.rest())
+
     def expect(self, flags=None, seq=None, ack=None, data=None, **fields):
         """Takes the next frame: a segment to this peer. PSH is compared only if named."""
         p = self.h.expect("tcp", dst=self.src, dport=self.port, dmac=self.smac)
@@ -223,20 +226,26 @@ class Peer:
         p.rel = None if self.irs is None else (p.seq - self.irs) & M32
         p.rack = (p.ack - self.iss) & M32
         got = p.flags if flags is not None and "P" in flags else p.flags.replace("P", "")
-        rest = self.h.rest()
-        what = "in %s (seq=%s ack=%s relative)%s" % (p, p.rel, p.rack, rest)
-        assert p.sport == self.to, "wrong source port " + what
+        assert p.sport == self.to, "wrong source port " + self.where(p)
         if flags is not None:
-            assert flag_bits(got) == flag_bits(flags), "expected flags %s %s" % (flags, what)
+            assert flag_bits(got) == flag_bits(flags), "expected flags %s %s" % (
+                flags,
+                self.where(p),
+            )
         if seq is not None:
-            assert p.rel == seq, "expected seq=%d %s" % (seq, what)
+            assert p.rel == seq, "expected seq=%d %s" % (seq, self.where(p))
         if ack is not None:
-            assert p.rack == ack, "expected ack=%d %s" % (ack, what)
+            assert p.rack == ack, "expected ack=%d %s" % (ack, self.where(p))
         if data is not None:
-            assert p.data == data, "expected data %s, got %s %s" % (data, p.data, what)
+            assert p.data == data, "expected data %s, got %s %s" % (data, p.data, self.where(p))
         for name in fields:
             f = getattr(p, name)
-            assert f == fields[name], "expected %s=%s, got %s %s" % (name, fields[name], f, what)
+            assert f == fields[name], "expected %s=%s, got %s %s" % (
+                name,
+                fields[name],
+                f,
+                self.where(p),
+            )
         if p.sack:
             p.sack = [((a - self.iss) & M32, (b - self.iss) & M32) for a, b in p.sack]
         return p
