@@ -25,7 +25,7 @@ _C_ETH_802_3 = const(41)
 _C_ETH_VLAN = const(42)
 _C_ETH_TYPE = const(43)
 
-_HEADER = const(14)
+_ETH_HEADER = const(14)
 _TYPE_IPV4 = const(0x0800)
 _TYPE_ARP = const(0x0806)
 _TYPE_MIN = const(0x0600)  # below this the field is a length (IEEE 802.3 section 3.2.6)
@@ -53,7 +53,7 @@ def ingress(iface, budget: int):
             st[_C_RX_DEVICE_ERRORS] += 1
             return
         st[_C_RX_FRAMES] += 1
-        if n < _HEADER:
+        if n < _ETH_HEADER:
             st[_C_ETH_RUNT] += 1
             continue
         if st[_RAW]:
@@ -75,7 +75,7 @@ def ingress(iface, budget: int):
                 continue
         kind = (f[12] << 8) | f[13]
         if kind == _TYPE_IPV4:
-            ipv4_ingress(iface, state, frame, l4, n - _HEADER)
+            ipv4_ingress(iface, state, frame, l4, n - _ETH_HEADER)
         elif kind == _TYPE_ARP:
             arp_ingress(iface, state, frame, n)
         elif kind < _TYPE_MIN:

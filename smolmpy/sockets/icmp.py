@@ -19,7 +19,7 @@ _R_LENGTH = const(1)
 _R_REMOTE = const(2)
 
 _ICMP = const(1)
-_HEADER = const(8)
+_ICMP_HEADER = const(8)
 _R_HOP_LIMIT = const(16)
 _ENETUNREACH = const(101)
 
@@ -57,7 +57,7 @@ class ICMPSocket(PacketSocket):
         """Queues a message of at least 8 bytes; returns its length, -EAGAIN or -EMSGSIZE."""
         if isinstance(addr, str) or len(addr) != 4:
             addr = parse(addr)
-        if len(message) < _HEADER:
+        if len(message) < _ICMP_HEADER:
             raise ValueError("message: an ICMP message has at least 8 bytes")
         if len(message) > self._need_iface().mtu - 20:
             return -EMSGSIZE

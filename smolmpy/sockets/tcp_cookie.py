@@ -70,7 +70,7 @@ _TCP = const(6)
 
 _TWEAK = const(1 << 24)  # apart from other uses of the key
 _VALUES = (64, 160, 400, 536, 1000, 1220, 1440, 1460)
-_LIFETIME = const(2)  # units of 2^16 ms
+_COOKIE_LIFETIME = const(2)  # units of 2^16 ms
 
 
 @micropython.viper
@@ -192,7 +192,7 @@ def take(iface, state, l4, slot: int) -> int:
     M |= M << 16
     time = (st[_CLOCK] >> 16) & 0xFFFF
     last = st[_COOKIE_TIME]
-    if not last >> 16 or (time - last) & 0xFFFF > _LIFETIME:
+    if not last >> 16 or (time - last) & 0xFFFF > _COOKIE_LIFETIME:
         return -1  # none is out
     cookie = (((p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]) - 1) & M
     index = cookie & 7

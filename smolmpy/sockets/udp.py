@@ -40,7 +40,7 @@ _R_LOCAL = const(3)
 _R_PORT = const(4)
 
 _UDP = const(17)
-_HEADER = const(8)
+_UDP_HEADER = const(8)
 _EMSGSIZE = const(90)
 _ENETUNREACH = const(101)
 
@@ -51,7 +51,7 @@ def ingress(iface, state, frame, l4, n: int):
     st = ptr32(state)
     p = ptr8(l4)
     length = (p[4] << 8) | p[5]
-    if n < _HEADER or length < _HEADER or length > n or not (p[2] | p[3]):
+    if n < _UDP_HEADER or length < _UDP_HEADER or length > n or not (p[2] | p[3]):
         st[_C_UDP_MALFORMED] += 1
         return
     given = (p[6] << 8) | p[7]
@@ -65,7 +65,7 @@ def ingress(iface, state, frame, l4, n: int):
     socket = iface.sockets[slot]
     ring = socket._rx_ring
     r = ptr32(ring)
-    at = int(reserve(ring, length - _HEADER))
+    at = int(reserve(ring, length - _UDP_HEADER))
     if at < 0:
         if given and int(checksum(l4, 0, length, s)) != 0xFFFF:
             st[_C_UDP_CHECKSUM] += 1
@@ -77,8 +77,8 @@ def ingress(iface, state, frame, l4, n: int):
             st[_C_UDP_FULL] += 1
         return
     r[0] = r[at]
-    r[1] = _HEADER
-    r[2] = length - _HEADER
+    r[1] = _UDP_HEADER
+    r[2] = length - _UDP_HEADER
     r[_KERNEL_SUM] = s + ((p[0] << 8) | p[1]) + ((p[2] << 8) | p[3]) + length + given
     s = int(copy_sum(socket._rx, l4, ring))
     if given and s != 0xFFFF:
@@ -226,7 +226,7 @@ class UDPSocket(PacketSocket):
         src = st[_SRC]
         dst = st[_DST]
         n = r[at + _R_LENGTH]
-        length = n + _HEADER
+        length = n + _UDP_HEADER
         sport = r[_R_LOCAL_PORT]
         dport = r[at + _R_PORT]
         p[0] = sport >> 8
@@ -235,7 +235,7 @@ class UDPSocket(PacketSocket):
         p[3] = dport & 255
         p[4] = length >> 8
         p[5] = length & 255
-        r[0] = _HEADER
+        r[0] = _UDP_HEADER
         r[1] = r[at]
         r[2] = n
         r[_KERNEL_SUM] = (
