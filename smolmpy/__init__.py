@@ -44,6 +44,7 @@ _MODULES = {
     "UDPSocket": _PACKET + ("sockets.udp",),
     "ICMPSocket": _PACKET + ("sockets.icmp",),
     "RawSocket": _PACKET + ("sockets.raw",),
+    "DNSClient": _SERVICE + ("services.dns_message", "services.dns_cache", "services.dns"),
     "DHCPClient": _SERVICE + ("services.config", "services.dhcp_message", "services.dhcp"),
 }
 

@@ -1,6 +1,7 @@
 """Error numbers: Linux's, on every board, since many firmwares' errno lacks most of them."""
 
 EPERM = 1
+ENOENT = 2
 EIO = 5
 EAGAIN = 11
 ENOMEM = 12
