@@ -15,7 +15,6 @@ import subprocess
 import sys
 
 from board_target import BoardTarget
-
 from tools import bytecode, interpreters, unixport
 from tools.common import ROOT, Missing
 
