@@ -185,8 +185,10 @@ def later(now: int, delay: int) -> int:
 
 @micropython.viper
 def refuse(iface, state, frame, l4, n: int):
-    # Answers a segment that belongs to no connection with an RST, made in place (RFC 9293
-    # section 3.10.7.1).
+    """Answers a segment that belongs to no connection with an RST, made in place.
+
+    RFC 9293 section 3.10.7.1.
+    """
     st = ptr32(state)
     p = ptr8(l4)
     bits = p[_BITS]
@@ -234,9 +236,11 @@ def refuse(iface, state, frame, l4, n: int):
 
 @micropython.viper
 def challenge(state, tcb, slot: int):
-    # RFC 5961 section 3: an honest peer that gets this ACK will answer with an RST that fits. So
-    # many a second at most (section 7), counted for each connection: a count that all share would
-    # tell an outsider about others.
+    """Has an ACK sent that an honest peer will answer with an RST that fits (RFC 5961 section 3).
+
+    So many a second at most (section 7), counted for each connection: a count that all share would
+    tell an outsider about others.
+    """
     st = ptr32(state)
     t = ptr32(tcb)
     second = (st[_NOW] >> 10) & 0xFFFF
@@ -252,8 +256,11 @@ def challenge(state, tcb, slot: int):
 
 @micropython.viper
 def reopen(iface, state, socket, slot: int, l4) -> int:
-    # A SYN for a connection in TIME-WAIT begins a new one, if its sequence number is beyond the
-    # old one's (RFC 9293 section 3.10.7.4, RFC 1122 section 4.2.2.13). Returns 1 if so.
+    """Ends a TIME-WAIT for a SYN that begins a new connection; returns 1 if it does.
+
+    Its sequence number has to lie beyond the old one's (RFC 9293 section 3.10.7.4, RFC 1122
+    section 4.2.2.13).
+    """
     p = ptr8(l4)
     tcb = socket._tcb
     t = ptr32(tcb)
@@ -301,7 +308,7 @@ def _synchronize(state, tcb, l4):
 
 @micropython.viper
 def arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
-    # Section 3.10.7.2.
+    """A segment for a listener: RFC 9293 section 3.10.7.2."""
     st = ptr32(state)
     p = ptr8(l4)
     bits = p[_BITS]
@@ -333,7 +340,7 @@ def arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
 
 @micropython.viper
 def arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
-    # Section 3.10.7.3.
+    """A segment for a socket that has sent its SYN: RFC 9293 section 3.10.7.3."""
     st = ptr32(state)
     p = ptr8(l4)
     tcb = socket._tcb
@@ -379,8 +386,10 @@ def arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
 
 @micropython.viper
 def measure(state, tcb):
-    # RFC 6298 section 2, once the segment that is being timed has been acknowledged; or with each
-    # new ACK where timestamps are used.
+    """Takes a sample of the round trip, if the segment that is being timed has been acknowledged.
+
+    With timestamps each new ACK is one (RFC 6298 section 2, RFC 7323 section 4).
+    """
     st = ptr32(state)
     t = ptr32(tcb)
     if t[_T_FLAGS] & _F_TIMESTAMPS:
