@@ -11,7 +11,7 @@ ARGS ?=
 BOARD ?= MPS2_AN385
 export MICROPYTHON MICROPYTHON_SRC
 
-.PHONY: help run serve firmware board-run size bench bench-check netsim test lint format deps clean
+.PHONY: help run serve firmware board-run size bench bench-docs bench-check netsim test lint format deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,6 +34,9 @@ size: ## print what each module takes of flash and of RAM
 
 bench: ## measure speed and size, print a table, write build/bench.json
 	@$(PYTHON) -m tools.bench
+
+bench-docs: ## put the figures of build/bench.json into docs/benchmarks.md and draw its plots
+	@$(PYTHON) -m tools.bench_docs
 
 bench-check: ## compare the counted instructions with the budget, tools/bench_budget.json
 	@$(PYTHON) -m tools.bench_check $(if $(UPDATE),--update)

@@ -24,18 +24,24 @@ DRIVER = (
 )
 
 
-def build():
-    """The image on which is counted; raises Missing."""
-    return firmware.build(BOARD, "bench")
+def build(steady=False):
+    """The image on which is counted; raises Missing.
+
+    steady: MicroPython's cache for look-ups of names is so large that every name has a place of
+    its own. On the ordinary image names share places by chance, and a new name anywhere may change
+    a count by a few per cent.
+    """
+    return firmware.build(BOARD, "steady" if steady else "bench")
 
 
 def _figures(output):
-    """{name: (instructions, frames sent)} for one operation each, from what a program printed."""
+    """{name: (instructions, frames sent, heap taken)} of one operation each, as printed."""
     found = {}
     for line in output.splitlines():
-        word, name, times, ticks, sent = line.split()
+        word, name, times, ticks, sent, allocated = line.split()
         assert word == "counted", output
-        found[name] = (int(ticks) * _TICK / int(times), int(sent) / int(times))
+        instructions = int(ticks) * _TICK / int(times)
+        found[name] = (instructions, int(sent) / int(times), int(allocated))
     return found
 
 
@@ -46,14 +52,14 @@ def _fresh(image, program):
 
 
 def count(image, name, driver=False):
-    """{name: (instructions, frames sent)} of one operation of tools/bench/counted.py."""
+    """{name: (instructions, frames sent, heap taken)} of one operation of counted.py."""
     return _figures(_fresh(image, f"import counted\ncounted.run({name!r}, {driver})"))
 
 
 def measure(image):
     """A dict with the interpreter and the target, and by name the instructions of one operation:
     "memory" (frames handed over in memory), "driver" (through the LAN9118), "kernels"; "sent" has
-    the frames that the stack sent for one operation."""
+    the frames that the stack sent for one operation, "allocated" the bytes of heap it took."""
     about = _fresh(
         image,
         "import sys\nprint('.'.join(map(str, sys.implementation.version[:3])), sys.platform)",
@@ -69,8 +75,9 @@ def measure(image):
     return {
         "interpreter": f"MicroPython {about.split()[0]}",
         "target": f"{BOARD}, Cortex-M3 (Thumb-2), QEMU -icount shift=0",
-        "memory": {name: figure for name, (figure, _) in memory.items()},
-        "driver": {name: figure for name, (figure, _) in driver.items()},
-        "kernels": {name: figure for name, (figure, _) in kernels.items()},
-        "sent": {name: sent for name, (_, sent) in memory.items()},
+        "memory": {name: figures[0] for name, figures in memory.items()},
+        "driver": {name: figures[0] for name, figures in driver.items()},
+        "kernels": {name: figures[0] for name, figures in kernels.items()},
+        "sent": {name: figures[1] for name, figures in memory.items()},
+        "allocated": {name: figures[2] for name, figures in memory.items()},
     }

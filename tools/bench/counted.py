@@ -1,7 +1,8 @@
 """Counts instructions for each operation; runs on the emulated Cortex-M3, with smolmpy frozen in.
 
 `run(name, driver)` carries out one operation often enough for a fine mean and prints `name`, how
-often, the ticks of the 25 MHz counter, and the frames that the stack has sent. With `-icount
+often, the ticks of the 25 MHz counter, the frames that the stack has sent, and the bytes of heap
+that it has taken for one operation (measured after the count, the heap not locked). With `-icount
 shift=0` one tick is 40 instructions. Only what is between the two readings of the counter is
 counted: the stack, the application, and copying a frame in and out; the peer works outside. The
 heap is locked meanwhile, so a single allocation ends the run.
@@ -13,6 +14,7 @@ and its buffers in local variables.
 import gc
 
 import micropython
+from align import align
 from links import LAN9118Link, MemoryLink
 from machine import mem32
 from micropython import const
@@ -28,6 +30,7 @@ _BEGINNINGS = const(0x20000000)  # the sum of the readings at the beginning, neg
 _ENDS = const(0x20000004)
 _TIME = const(0x20000008)  # milliseconds
 _FORGET = const(0x2000000C)
+_DONE = const(0x20000010)
 
 _OURS = "192.168.69.1"
 _OUR_ADDR = b"\xc0\xa8\x45\x01"
@@ -38,15 +41,9 @@ _PORT = const(7)
 _PEER_PORT = const(40000)
 _SEED = b"\x01\x02\x03\x04\x05\x06\x07\x08"
 
-_TURNS = const(64)
+_TURNS = const(40)
+_ALLOCATING = const(4)  # turns in which the use of the heap is added up
 _ROW = const(4)  # frames that wait at once, in the operations `in a row`
-
-
-@micropython.viper
-def _pause(turns: int):
-    # Moves the start of the next count to another place between two ticks.
-    while turns:
-        turns -= 1
 
 
 class Operation:
@@ -59,7 +56,9 @@ class Operation:
     frames = 1
     turns = _TURNS
     expect = 1
-    may_allocate = False
+    locked = True
+    allocated = 0
+    number = 0
     tables = {}
 
     def __init__(self, link):
@@ -108,15 +107,20 @@ class Operation:
         assert tcp.state == TCPSocket.ESTABLISHED, tcp.state
         return stream
 
-    def locked_turn(self):
-        if self.may_allocate:
+    def guarded_turn(self):
+        """A turn with the heap locked; or, once `locked` is False, with its use added up."""
+        if not self.locked:
+            before = gc.mem_alloc()
             self.turn()
+            self.allocated += gc.mem_alloc() - before
             return
         micropython.heap_lock()
         try:
+            align(self.number)
             self.turn()
         finally:
             micropython.heap_unlock()
+        self.number += 1
 
 
 class Idle(Operation):
@@ -384,12 +388,12 @@ class Handshake(Operation):
     def listen(self):
         self.tcp.listen(_PORT)
 
-    def locked_turn(self):
+    def guarded_turn(self):
         self.stream.segment(SYN)
-        super().locked_turn()
+        super().guarded_turn()
         self.stream.accept(self.iface._frame)
         self.stream.segment(ACK)
-        super().locked_turn()
+        super().guarded_turn()
         assert self.tcp.state == TCPSocket.ESTABLISHED
 
 
@@ -397,7 +401,6 @@ class Connection(Handshake):
     """A whole connection, listen() to CLOSED: set up, closed by the peer, then by us."""
 
     expect = None
-    may_allocate = True  # listen() is set-up
 
     def listen(self):
         pass
@@ -424,13 +427,13 @@ class Connection(Handshake):
         super().setup()
         self.buf = bytearray(64)
 
-    def locked_turn(self):
-        super().locked_turn()
+    def guarded_turn(self):
+        super().guarded_turn()
         self.stream.segment(FIN | ACK)
-        Operation.locked_turn(self)
+        Operation.guarded_turn(self)
         self.stream.acknowledge(1)
         self.stream.segment(ACK)
-        Operation.locked_turn(self)
+        Operation.guarded_turn(self)
         assert self.tcp.state == TCPSocket.CLOSED, self.tcp.state
 
 
@@ -460,20 +463,27 @@ def run(name, driver=False):
     operation = OPERATIONS[name](LAN9118Link() if driver else MemoryLink())
     for _ in range(8):  # congestion window, round trip time
         operation.prepare()
-        operation.locked_turn()
+        operation.guarded_turn()
     gc.collect()
     mem32[_BEGINNINGS] = 0
     mem32[_ENDS] = 0
     mem32[_FORGET] = 0
     before = operation.iface.counter("tx_frames")
-    for i in range(operation.turns):
+    operation.number = 0
+    for _ in range(operation.turns):
         operation.prepare()
-        _pause(i)
-        operation.locked_turn()
+        operation.guarded_turn()
     operation.check()
     times = operation.turns * operation.frames
     sent = operation.iface.counter("tx_frames") - before
     expect = operation.expect
     assert expect is None or abs(sent - times * expect) <= operation.frames, (name, sent, times)
     ticks = (mem32[_BEGINNINGS] + mem32[_ENDS]) & 0xFFFFFFFF
-    print("counted", name, times, ticks, sent)
+    mem32[_DONE] = 0
+    operation.locked = False
+    operation.allocated = 0
+    gc.collect()
+    for _ in range(_ALLOCATING):
+        operation.prepare()
+        operation.guarded_turn()
+    print("counted", name, times, ticks, sent, operation.allocated // _ALLOCATING)

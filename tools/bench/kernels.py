@@ -8,6 +8,7 @@ import sys
 from array import array
 
 import micropython
+from align import align
 from machine import mem32
 from micropython import const
 
@@ -19,12 +20,6 @@ _ENDS = const(0x20000004)
 _TURNS = const(40)
 _SIZES = (64, 1460)
 _EDITIONS = ("thumb", "viper", "plain")
-
-
-@micropython.viper
-def _pause(turns: int):
-    while turns:
-        turns -= 1
 
 
 @micropython.viper
@@ -55,11 +50,11 @@ def _run(name, caller, kernel, size, at=0):
     mem32[_BEGINNINGS] = 0
     mem32[_ENDS] = 0
     for i in range(_TURNS):
-        _pause(i)
+        align(i)
         caller(kernel, dst, src, block)
     ticks = (mem32[_BEGINNINGS] + mem32[_ENDS]) & 0xFFFFFFFF
     assert caller is _checksum or dst[:size] == src[at : at + size]
-    print("counted", "%s_%d" % (name, size), _TURNS, ticks, 0)
+    print("counted", "%s_%d" % (name, size), _TURNS, ticks, 0, 0)
 
 
 def run():

@@ -2,6 +2,7 @@
 # benchmark.
 include("../../boards/MPS2_AN385/manifest.py")
 package("smolmpy", files=("kernel/plain.py", "kernel/viper.py"), base_path="../..", opt=3)
+module("align.py")
 module("links.py")
 module("peer.py")
 module("counted.py")

@@ -2,7 +2,7 @@
 
    Arguments: symbols=FILE, lines of "start end native" in hexadecimal, sorted; count=ADDRESS, words
    of RAM: storing to the first begins what is counted, storing to the second ends it, storing to the
-   fourth forgets it; out=FILE. (QEMU does not report the readings of the board's counter, a device,
+   fourth forgets it, storing to the fifth leaves it at that; out=FILE. (QEMU does not report the readings of the board's counter, a device,
    when it counts instructions itself.)
 
    Writes lines of "owner symbol instructions": the lines' numbers, -1 for what lies in no symbol.
@@ -47,7 +47,7 @@ static uint64_t count;
 static const char *out_path;
 static uint64_t *counts; /* by owner + 1 and symbol + 1 */
 static size_t owner;
-static int active;
+static int active, done;
 
 static size_t find(uint64_t at) {
     size_t low = 0, high = n_symbols;
@@ -74,11 +74,16 @@ static void executed(unsigned cpu, void *data) {
 }
 
 static void stored(unsigned cpu, mem_info info, uint64_t address, void *data) {
+    if (done) {
+        return;
+    }
     if (address == count) {
         active = 1;
         owner = 0;
     } else if (address == count + 4) {
         active = 0;
+    } else if (address == count + 16) {
+        done = 1;
     } else if (address == count + 12) {
         memset(counts, 0, (n_symbols + 1) * (n_symbols + 1) * sizeof *counts);
     }
