@@ -60,6 +60,7 @@ NAMES = (
     "tcp_challenge_acks",
     "tcp_out_of_order",
     "tcp_cookies",  # SYN cookies sent
+    "tcp_syn_dropped",  # no listener, and a connection on that port is quiet
 )
 
 

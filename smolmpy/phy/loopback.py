@@ -16,6 +16,8 @@ class LoopbackDevice:
     `mtu`: the largest IP packet in bytes. Allocates nothing after set-up.
     """
 
+    loopback = True  # so an interface on it may have packets from its own address
+
     def __init__(self, frames=8, mtu=1500):
         if frames < 1:
             raise ValueError("frames")

@@ -40,7 +40,8 @@ where that has one; times are milliseconds modulo 2^30, and 0 where a timer does
     50  LAST_PIECE      the first sequence number of the last segment that came before its turn
     51  RETRANSMITS, TIMEOUTS, DUPLICATES, OUT_OF_ORDER     counts
     55  DUP_DUE         segments that came before their turn, and have not been answered
-    56  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN; 16 NewReno, 32 CUBIC
+    56  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN, 8 quiet; 16 NewReno,
+                        32 CUBIC
     57  HOP_LIMIT
     58  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
     62  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
@@ -52,7 +53,8 @@ due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any 
 64 FIN_AHEAD; 128 FIN_SEEN, the peer's stream has ended; 256 PROBE, a byte goes out in spite of
 the window; 512 AGAIN, the segment at SND_UNA goes out again; 1024 RECOVERY, losses are being made
 good; agreed with the peer: 2048 SACK, 4096 TIMESTAMPS, 8192 ECN, 65536 SCALE; 16384 ECHO, the peer
-is to hear of congestion; 32768 CWR, it is to hear that we have slowed down.
+is to hear of congestion; 32768 CWR, it is to hear that we have slowed down; 131072 WHOLE, more
+than a small segment has been acknowledged at once.
 """
 
 from array import array
@@ -160,6 +162,7 @@ _NAMES = (
 _O_SACK = const(1)
 _O_TIMESTAMPS = const(2)
 _O_ECN = const(4)
+_O_QUIET = const(8)
 _O_RENO = const(16)
 _O_CUBIC = const(32)
 _CONGESTION = {"none": 0, "reno": _O_RENO, "cubic": _O_CUBIC}
@@ -181,7 +184,8 @@ HANDLERS["tcp"] = ingress
 class TCPSocket(Socket):
     """A stream: `TCPSocket(rx, tx)`, bytearrays or sizes.
 
-    gaps is the number of pieces that may be kept while one before them is missing (0 to 16).
+    gaps is the number of pieces that may be kept while one before them is missing, 0 to 16; by
+    default 4 to 16, as the receive buffer is large. Each takes 8 bytes.
     """
 
     CLOSED = _CLOSED
@@ -198,12 +202,14 @@ class TCPSocket(Socket):
 
     _egress = egress
 
-    def __init__(self, rx, tx, gaps=4):
+    def __init__(self, rx, tx, gaps=None):
         super().__init__()
-        if not isinstance(gaps, int) or not 0 <= gaps <= 16:
-            raise ValueError("gaps must be 0 to 16")
         self._rx = buffer(rx, "rx")
         self._tx = buffer(tx, "tx")
+        if gaps is None:
+            gaps = min(16, max(4, len(self._rx) >> 9))
+        elif not isinstance(gaps, int) or not 0 <= gaps <= 16:
+            raise ValueError("gaps must be 0 to 16")
         self._tcb = None
         self._layout(gaps, _O_SACK | _O_RENO)
         tcb = self._tcb
@@ -540,6 +546,19 @@ class TCPSocket(Socket):
     @ecn.setter
     def ecn(self, value):
         self._choose(_O_ECN, _O_ECN if value else 0)
+
+    @property
+    def quiet(self):
+        """Whether a SYN to this connection's port is dropped where no socket listens, not refused.
+
+        So the client tries again a second later, as with a full backlog of other systems.
+        """
+        return self._tcb[_T_OPTIONS] & _O_QUIET != 0
+
+    @quiet.setter
+    def quiet(self, value):
+        options = self._tcb[_T_OPTIONS]
+        self._tcb[_T_OPTIONS] = options | _O_QUIET if value else options & ~_O_QUIET
 
     @property
     def congestion(self):

@@ -66,12 +66,17 @@ def grow(state, tcb, acked: int):
     # A window that the send buffer cannot fill says nothing about the net (RFC 7661).
     if not kind or window > t[_T_TX_SIZE] + mss:
         return
+    # Bytes are counted, not ACKs: a burst is acknowledged by few (RFC 3465).
+    if acked > window:
+        acked = window
     if window < t[_T_SSTHRESH]:
-        window += acked if acked < 2 * mss else 2 * mss  # RFC 3465
+        window += acked
+        if window > t[_T_SSTHRESH]:
+            window = t[_T_SSTHRESH]
     elif kind == _CUBIC:
         window = int(_cubic(state, tcb, acked))
     else:
-        step = mss * mss // window
+        step = mss * acked // window
         window += step if step else 1
     t[_T_CWND] = window
 
@@ -142,6 +147,6 @@ def _cubic(state, tcb, acked: int) -> int:
     if target > window + (window >> 1):
         target = window + (window >> 1)
     if target > window:
-        step = (target - window) * mss // window
+        step = (target - window) * acked // window
         window += step if step else 1
     return window

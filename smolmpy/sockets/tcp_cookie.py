@@ -56,6 +56,9 @@ _T_RECOVER = const(43)
 _T_SHIFTS = const(45)
 _T_HEARD = const(48)
 _T_SND_SMALL = const(49)
+_T_OPTIONS = const(56)
+
+_O_QUIET = const(8)
 
 _F_NO_DELAY = const(2)
 _F_PASSIVE = const(8)
@@ -240,3 +243,16 @@ def take(iface, state, l4, slot: int) -> int:
     begin(iface.sockets[slot]._tcb)
     t[_T_STATE] = _SYN_RECEIVED
     return slot
+
+
+@micropython.viper
+def is_quiet(iface, state) -> int:
+    """Whether a connection on this port wants further SYNs to be dropped (TCPSocket.quiet)."""
+    slot = -1
+    while True:
+        slot = int(local(iface._demux, state, _TCP, slot + 1))
+        if slot < 0:
+            return 0
+        t = ptr32(iface.sockets[slot]._tcb)
+        if t[_T_OPTIONS] & _O_QUIET:
+            return 1

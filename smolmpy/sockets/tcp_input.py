@@ -23,6 +23,7 @@ from .tcp_connection import (
     refuse,
     reopen,
 )
+from .tcp_cookie import is_quiet
 from .tcp_cookie import offer as cookie_offer
 from .tcp_cookie import take as cookie_take
 from .tcp_options import read
@@ -58,6 +59,7 @@ _C_TCP_MALFORMED = const(77)
 _C_TCP_CHECKSUM = const(78)
 _C_TCP_NO_SOCKET = const(79)
 _C_TCP_OUT_OF_ORDER = const(85)
+_C_TCP_SYN_DROPPED = const(87)
 
 _T_STATE = const(4)
 _T_FLAGS = const(5)
@@ -112,6 +114,7 @@ _F_FIN_AHEAD = const(64)
 _F_FIN_SEEN = const(128)
 _F_RECOVERY = const(1024)
 _F_SACK = const(2048)
+_F_WHOLE = const(131072)
 _F_TIMESTAMPS = const(4096)
 _F_ECN = const(8192)
 _F_ECHO = const(16384)
@@ -145,6 +148,7 @@ _CWR = const(128)
 _TCP = const(6)
 _TS_RECENT_LIFETIME = const(31640)  # 24 days in units of 2^16 ms (RFC 7323 section 5.5)
 _MIN_PATH_MSS = const(512)
+_SAFE_MSS = const(536)
 _SYN_LOST_RTO = const(3000)  # RFC 6298 section 5.7
 
 _ECONNRESET = const(104)
@@ -249,8 +253,12 @@ def _examine(iface, state, frame, l4, n: int, slot: int):
         return
     if slot < 0:
         kind = bits & (_SYN | _FIN | _RST | _ACK)
-        if kind == _SYN and int(cookie_offer(iface, state, frame, l4, n)):
-            return
+        if kind == _SYN:
+            if int(cookie_offer(iface, state, frame, l4, n)):
+                return
+            if int(is_quiet(iface, state)):
+                st[_C_TCP_SYN_DROPPED] += 1
+                return
         if kind & (_SYN | _RST | _ACK) == _ACK:
             slot = int(cookie_take(iface, state, l4, -1))
         if slot < 0:
@@ -460,6 +468,8 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
         if acked > queued:
             fin = 1
             acked = queued
+        if acked > _SAFE_MSS:
+            t[_T_FLAGS] |= _F_WHOLE
         at = t[_T_TX_HEAD] + acked
         if at >= t[_T_TX_SIZE]:
             at -= t[_T_TX_SIZE]

@@ -80,6 +80,7 @@ _F_PROBE = const(256)
 _F_AGAIN = const(512)
 _F_RECOVERY = const(1024)
 _F_SACK = const(2048)
+_F_WHOLE = const(131072)
 _F_TIMESTAMPS = const(4096)
 _F_ECN = const(8192)
 _F_ECHO = const(16384)
@@ -118,6 +119,7 @@ _GIVE_UP_SYN = const(180000)
 _ARP_RETRY = const(1000)
 _KEEP_ALIVE_PROBES = const(4)
 _BLACK_HOLE = const(2)  # timeouts in a row
+_BLACK_HOLE_LATER = const(6)
 _SAFE_MSS = const(536)
 
 _EAGAIN = const(11)
@@ -190,6 +192,8 @@ def egress(socket) -> int:
             copies = t[_T_DUP_DUE]
             if copies > 3:
                 copies = 3
+            if copies and t[_T_RCV_ACKED] != t[_T_RCV_NXT]:
+                copies += 1  # the first is no duplicate: it acknowledges what came before
             if copies == 0 or t[_T_FLAGS] & _F_SACK:
                 copies = 1
             while copies and result == 0:
@@ -250,8 +254,10 @@ def _retransmission_timeout(socket, tcb) -> int:
     t[_T_TIMEOUTS] += 1
     if t[_T_SND_MAX] != t[_T_SND_UNA]:
         recovery_timeout(tcb)
-    if t[_T_BACKOFF] >= _BLACK_HOLE and t[_T_TX_LEN] >= t[_T_MSS] and t[_T_MSS] > _SAFE_MSS:
-        # Full segments vanish, without an ICMP error that says so (RFC 2923 section 2.1).
+    patience = _BLACK_HOLE_LATER if t[_T_FLAGS] & _F_WHOLE else _BLACK_HOLE
+    if t[_T_BACKOFF] >= patience and t[_T_TX_LEN] >= t[_T_MSS] and t[_T_MSS] > _SAFE_MSS:
+        # Full segments vanish, without an ICMP error that says so (RFC 2923 section 2.1). Where
+        # some have arrived it may be no more than a very bad line.
         t[_T_MSS] = _SAFE_MSS
     if not t[_T_SND_WND] or t[_T_SND_MAX] == t[_T_SND_UNA]:
         t[_T_FLAGS] |= _F_PROBE

@@ -1,0 +1,79 @@
+"""An interface on a loopback device talks to itself; sockets that are quiet."""
+
+from harness import *
+from smolmpy import Interface, TCPSocket, UDPSocket
+from smolmpy.phy.loopback import LoopbackDevice
+
+
+def alone():
+    iface = Interface(LoopbackDevice(), OUR_MAC)
+    iface.add_address("127.0.0.1/8")
+    return iface
+
+
+def rounds(iface, now, n=10):
+    for _ in range(n):
+        now += 20
+        iface.poll(now)
+    return now
+
+
+def test_datagram_to_oneself():
+    iface = alone()
+    a = iface.add(UDPSocket(64, 64))
+    a.bind(7)
+    b = iface.add(UDPSocket(64, 64))
+    assert b.send_to(b"hello", "127.0.0.1", 7) == 5
+    rounds(iface, 0)
+    buf = bytearray(64)
+    assert a.recv_into(buf) == 5 and bytes(buf[:5]) == b"hello"
+    assert bytes(a.remote_addr) == b"\x7f\0\0\1" and a.remote_port == b.local_port
+    assert a.send_to(b"back", a.remote_addr, a.remote_port) == 4
+    rounds(iface, 1000)
+    assert b.recv_into(buf) == 4 and bytes(buf[:4]) == b"back"
+
+
+def test_stream_to_oneself():
+    iface = alone()
+    server = iface.add(TCPSocket(100, 100))
+    server.listen(80)
+    client = iface.add(TCPSocket(100, 100))
+    client.connect("127.0.0.1", 80)
+    now = rounds(iface, 0)
+    assert server.state == client.state == TCPSocket.ESTABLISHED
+    data = bytes(range(256)) * 4
+    got = b""
+    sent = 0
+    buf = bytearray(64)
+    while len(got) < len(data):
+        if sent < len(data):
+            n = client.send(data[sent : sent + 80])
+            sent += n if n > 0 else 0
+        now = rounds(iface, now, 2)
+        n = server.recv_into(buf)
+        if n > 0:
+            got += bytes(buf[:n])
+    assert got == data
+    client.close()
+    now = rounds(iface, now)
+    assert server.recv_into(buf) == 0
+    server.close()
+    rounds(iface, now)
+    assert server.state == TCPSocket.CLOSED and client.state == TCPSocket.TIME_WAIT
+
+
+def test_quiet_connection_drops_further_syns():
+    h, p, s = established()
+    q = Peer(h, port=2000)
+    q.send("S", 0)
+    h.expect("tcp", flags="RA", dport=2000)
+    s.quiet = True
+    q.send("S", 0)
+    h.expect_nothing()
+    assert h.iface.counter("tcp_syn_dropped") == 1
+    # Another port is another matter.
+    h.inject(tcp(2001, 6970, "S", 5))
+    h.expect("tcp", flags="RA", dport=2001)
+    s.quiet = False
+    q.send("S", 0)
+    h.expect("tcp", flags="RA", dport=2000)
