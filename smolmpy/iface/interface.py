@@ -92,7 +92,8 @@ class Interface:
         self._tcp_ingress = HANDLERS["tcp"]
         self._udp_ingress = HANDLERS["udp"]
         self._raw_ingress = HANDLERS["raw"]
-        self._other_ingress = None
+        self._igmp_ingress = None
+        self._igmp = None
 
     @property
     def device(self):
@@ -300,6 +301,27 @@ class Interface:
         if mac not in self._groups:
             raise ValueError("mac: not joined")
         self._groups.remove(mac)
+
+    # Groups
+
+    def join_group(self, addr):
+        """Receives what is sent to an IPv4 group, and tells the routers so (IGMP, RFC 2236).
+
+        The first call takes a place in the table of sockets. It is counted: as many calls of
+        leave_group() end it. Raises OSError(ENOMEM) where there is no place.
+        """
+        if self._igmp is None:
+            from .igmp import IGMP
+
+            self._igmp = self.add(IGMP())
+        self._igmp.join(parse(addr))
+
+    def leave_group(self, addr):
+        """Takes one join_group() back; ValueError if there was none."""
+        addr = parse(addr)
+        if self._igmp is None:
+            raise ValueError("addr: not joined")
+        self._igmp.leave(addr)
 
     @micropython.native
     def _is_joined(self, frame):

@@ -57,6 +57,7 @@ _C_IP_NO_ROUTE = const(58)
 _C_IP_NO_NEIGHBOR = const(59)
 
 _ICMP = const(1)
+_IGMP = const(2)
 _TCP = const(6)
 _UDP = const(17)
 _DHCP_CLIENT = const(68)
@@ -147,8 +148,10 @@ def ingress(iface, state, frame, l4, n: int):
         handler = iface._udp_ingress
     elif protocol == _ICMP:
         handler = iface._icmp_ingress
+    elif protocol == _IGMP:
+        handler = iface._igmp_ingress
     else:
-        handler = iface._other_ingress
+        handler = None
     if handler:
         handler(iface, state, frame, l4, length)
     elif not taken:
