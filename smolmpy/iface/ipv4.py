@@ -171,7 +171,9 @@ def _judge(state, frame) -> int:
     M |= M << 16
     loopback = st[_FLAGS] & _LOOPBACK
     if f[26] >= 224 or f[26] == 0 or (not loopback and (f[26] == 127 or src == dst)):
-        return -1
+        # But a switch without an address may ask for the members of groups (RFC 4541 section 2.1).
+        if src or f[23] != _IGMP:
+            return -1
     ours = 0
     if dst == M or (f[30] >> 4 == 14 and st[_GROUP]):
         ours = 2  # limited broadcast, or a group that the Ethernet filter let pass
