@@ -1,6 +1,5 @@
 """The network simulation: that it does what it says, and TCP's bar in some of its cells."""
 
-import json
 import subprocess
 import sys
 
@@ -10,7 +9,6 @@ import targets
 from tools import netsim, netsim_run
 from tools.common import ROOT
 
-WORLD = ROOT / "tools" / "netsim_world.py"
 MIB = 1 << 20
 
 
@@ -57,7 +55,8 @@ def test_every_interpreter_has_the_same_result(simulate, target):
         "back": {"loss": 10000, "duplicate": 10000, "outage": [300, 400, 0]},
     }
     (expected,) = simulate(text)
-    assert json.loads(target.run(WORLD, json.dumps(text))) == expected
+    program = target.interpreter.path if target.interpreter else sys.executable
+    assert netsim_run.run([text], ([str(program)], target.environment())) == [expected]
 
 
 def test_the_line_limits_what_passes(simulate):

@@ -24,13 +24,18 @@ def _command():
     return [str(interpreter.path), "-X", f"heapsize={_HEAP}"], interpreter.environment()
 
 
-def run(scenarios):
-    """The results of scenarios (dicts), in their order. AssertionError where one fails."""
-    argv, env = _command()
+def run(scenarios, command=None):
+    """The results of scenarios (dicts), in their order. AssertionError where one fails.
+
+    `command` is another interpreter: a list of arguments, and the environment.
+    """
+    argv, env = command or _command()
 
     def one(scenario):
         text = json.dumps(scenario)
-        done = subprocess.run([*argv, str(_WORLD), text], env=env, capture_output=True, text=True)
+        done = subprocess.run(
+            [*argv, str(_WORLD)], env=env, input=f"{text}\n", capture_output=True, text=True
+        )
         assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout)
 

@@ -1,8 +1,8 @@
 """Two interfaces, a simulated line between them, and flows of TCP over it, in virtual time.
 
 Runs under MicroPython (or CPython), started by tools/netsim_run.py: takes a scenario, a JSON
-object whose keys are the fields of `Scenario`, as its argument and prints the result as JSON. The
-same scenario has the same result, to the byte, on every interpreter.
+object whose keys are the fields of `Scenario`, from its standard input and prints the result as
+JSON. The same scenario has the same result, to the byte, on every interpreter.
 """
 
 import json
@@ -330,4 +330,4 @@ class World:
 
 
 if __name__ == "__main__":
-    print(json.dumps(World(Scenario(json.loads(sys.argv[1]))).run()))
+    print(json.dumps(World(Scenario(json.loads(sys.stdin.readline()))).run()))
