@@ -93,6 +93,7 @@ class Interface:
         self._udp_ingress = HANDLERS["udp"]
         self._raw_ingress = HANDLERS["raw"]
         self._igmp_ingress = None
+        self._other_ingress = None
         self._igmp = None
 
     @property

@@ -151,7 +151,7 @@ def ingress(iface, state, frame, l4, n: int):
     elif protocol == _IGMP:
         handler = iface._igmp_ingress
     else:
-        handler = None
+        handler = iface._other_ingress
     if handler:
         handler(iface, state, frame, l4, length)
     elif not taken:
