@@ -158,7 +158,8 @@ class Service(Socket):
     SRC, DST and PORTS of the interface's state tell from where to where. It must not send.
     """
 
-    _rx_ring = _NO_RING
+    # As PacketSocket's: of all that, only the ring that has no room.
+    _parts = (None, None, -1, None, None, None, None, _NO_RING, None)
 
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
