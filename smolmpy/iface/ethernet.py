@@ -38,22 +38,23 @@ def transmit(iface, state, frame, length: int) -> int:
     f[9] = (lo >> 16) & 255
     f[10] = (lo >> 8) & 255
     f[11] = lo & 255
-    return int(hand_over(iface._transmit, state, frame, length))
+    result = int(iface._transmit(frame, length))
+    if result:
+        failed(state, result)
+    else:
+        st[_C_TX_FRAMES] += 1
+    return result
 
 
 @micropython.viper
-def hand_over(transmit, state, frame, length: int) -> int:
-    """Gives a finished frame to the device, and counts it. Returns 0 or a negative errno."""
+def failed(state, result: int):
+    """Counts a frame that the device did not take."""
     st = ptr32(state)
-    result = int(transmit(frame, length))
-    if result == 0:
-        st[_C_TX_FRAMES] += 1
-    elif result == -_EAGAIN:
+    if result == -_EAGAIN:
         st[_C_TX_DEVICE_FULL] += 1
         st[_FLAGS] |= _FULL
     else:
         st[_C_TX_DEVICE_ERRORS] += 1
-    return result
 
 
 @micropython.viper
@@ -75,4 +76,9 @@ def turn_back(iface, state, frame, length: int) -> int:
     f[9] = (lo >> 16) & 255
     f[10] = (lo >> 8) & 255
     f[11] = lo & 255
-    return int(hand_over(iface._transmit, state, frame, length))
+    result = int(iface._transmit(frame, length))
+    if result:
+        failed(state, result)
+    else:
+        st[_C_TX_FRAMES] += 1
+    return result

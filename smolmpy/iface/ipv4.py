@@ -10,7 +10,7 @@ from micropython import const
 
 from ..kernel import checksum, copy
 from .arp import request
-from .ethernet import hand_over, turn_back
+from .ethernet import failed, turn_back
 from .neighbor import resolve
 from .route import next_hop
 
@@ -44,6 +44,7 @@ _HOP_LIMIT = const(64)
 _LOOPBACK = const(1)
 _CONFIGURING = const(8)
 
+_C_TX_FRAMES = const(33)
 _C_IP_RX = const(49)
 _C_IP_MALFORMED = const(50)
 _C_IP_CHECKSUM = const(51)
@@ -386,7 +387,11 @@ def egress(iface, state, frame, length: int, protocol: int, hop_limit: int, tos:
     s = ((s & 0xFFFF) + (s >> 16)) ^ 0xFFFF
     f[24] = s >> 8
     f[25] = s & 255
-    result = int(hand_over(iface._transmit, state, frame, length + 34))
+    result = int(iface._transmit(frame, length + 34))
+    if result:
+        failed(state, result)
+    else:
+        st[_C_TX_FRAMES] += 1
     if ask:
         request(iface, state, frame, _SRC, ask)
     return result

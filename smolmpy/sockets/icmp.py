@@ -10,7 +10,7 @@ from ..iface.route import source
 from ..kernel import checksum, copy
 from ..wire.address import parse
 from .base import check_port
-from .packet import PacketSocket
+from .packet import PacketSocket, queue
 
 _DST = const(8)
 _PORTS = const(9)
@@ -61,7 +61,7 @@ class ICMPSocket(PacketSocket):
             raise ValueError("message: an ICMP message has at least 8 bytes")
         if len(message) > self._need_iface().mtu - 20:
             return -EMSGSIZE
-        return self._queue(message, addr, 0)
+        return queue(self._parts, message, addr, 0)
 
     def close(self):
         """Drops what is queued and frees the identifier."""
@@ -72,7 +72,7 @@ class ICMPSocket(PacketSocket):
 
     @micropython.viper
     def _emit(self, parts, at: int) -> int:
-        iface, state, _slot, ring, tx, frame, l4, _self = parts
+        iface, state, _slot, ring, tx, frame, l4, _rx_ring, _rx = parts
         st = ptr32(state)
         r = ptr32(ring)
         p = ptr8(l4)

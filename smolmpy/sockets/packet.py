@@ -33,6 +33,33 @@ _EMSGSIZE = const(90)
 _EINPROGRESS = const(115)
 
 
+@micropython.viper
+def queue(parts, buf, remote, port: int) -> int:
+    """Queues a packet for a 4-byte address, and a port where there are such, from SRC.
+
+    Returns its length, -EAGAIN or -EMSGSIZE.
+    """
+    _iface, state, slot, ring, tx, _frame, _l4, _rx_ring, _rx = parts
+    r = ptr32(ring)
+    n = int(len(buf))
+    if n > r[_R_SIZE]:
+        return -_EMSGSIZE
+    at = int(reserve(ring, n))
+    if at < 0:
+        return -_EAGAIN
+    a = ptr8(remote)
+    r[at + _R_REMOTE] = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
+    r[at + _R_LOCAL] = ptr32(state)[_SRC]
+    r[at + _R_PORT] = port
+    r[0] = r[at]
+    r[1] = 0
+    r[2] = n
+    copy(tx, buf, ring)
+    commit(ring, at)
+    wake(state, slot)
+    return n
+
+
 class PacketSocket(Socket):
     """rx and tx are bytearrays or sizes; each ring holds at most `packets` packets."""
 
@@ -44,6 +71,7 @@ class PacketSocket(Socket):
         self._tx_ring = make(packets, len(self._tx))
         self._error = 0
         self._remote = bytearray(4)
+        self._gather()
 
     @property
     def hop_limit(self):
@@ -73,21 +101,30 @@ class PacketSocket(Socket):
 
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
-        # What sending needs, in one look-up.
+        self._gather()
+
+    def _gather(self):
+        # What sending and receiving need, in one look-up.
+        iface = self.iface
+        frame = l4 = None
+        if iface is not None:
+            frame = iface._frame
+            l4 = iface._l4
         self._parts = (
             iface,
-            iface._st,
-            slot,
+            self._st,
+            self._slot,
             self._tx_ring,
             self._tx,
-            iface._frame,
-            iface._l4,
-            self._emit,
+            frame,
+            l4,
+            self._rx_ring,
+            self._rx,
         )
 
     def _detach(self):
         super()._detach()
-        self._parts = None
+        self._gather()
         self._reset()
 
     def _reset(self):
@@ -102,7 +139,7 @@ class PacketSocket(Socket):
         A result above len(buf) means that the rest was cut off. -EAGAIN when there is none, or an
         error that the net reported, once.
         """
-        ring = self._rx_ring
+        _iface, _state, _slot, _tx_ring, _tx, _frame, _l4, ring, rx = self._parts
         r = ptr32(ring)
         if not r[_R_COUNT]:
             error = int(self._error)
@@ -116,32 +153,8 @@ class PacketSocket(Socket):
         r[0] = 0
         r[1] = r[at]
         r[2] = n if n < room else room
-        copy(buf, self._rx, ring)
+        copy(buf, rx, ring)
         pop(ring)
-        return n
-
-    @micropython.viper
-    def _queue(self, buf, remote, port: int) -> int:
-        # A packet for a 4-byte address, and a port where there are such.
-        ring = self._tx_ring
-        r = ptr32(ring)
-        n = int(len(buf))
-        if n > r[_R_SIZE]:
-            return -_EMSGSIZE
-        at = int(reserve(ring, n))
-        if at < 0:
-            return -_EAGAIN
-        a = ptr8(remote)
-        r[at + _R_REMOTE] = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
-        state = self._st
-        r[at + _R_LOCAL] = ptr32(state)[_SRC]
-        r[at + _R_PORT] = port
-        r[0] = r[at]
-        r[1] = 0
-        r[2] = n
-        copy(self._tx, buf, ring)
-        commit(ring, at)
-        wake(state, self._slot)
         return n
 
     @micropython.viper
@@ -175,13 +188,14 @@ class PacketSocket(Socket):
     @micropython.viper
     def _egress(self) -> int:
         # Sends what is queued; the kinds differ in _emit(), which returns a negative errno or 0.
-        iface, state, slot, ring, tx, frame, l4, emit = self._parts
+        parts = self._parts
+        _iface, state, slot, ring, _tx, _frame, _l4, _rx_ring, _rx = parts
         r = ptr32(ring)
         count = 0
         turn = r[_R_CAPACITY]
         while r[_R_COUNT] and turn:
             turn -= 1
-            result = int(emit(self._parts, _R_RECORDS + r[_R_HEAD] * _R_WORDS))
+            result = int(self._emit(parts, _R_RECORDS + r[_R_HEAD] * _R_WORDS))
             if result == -_EAGAIN:
                 break
             if result == -_EINPROGRESS:

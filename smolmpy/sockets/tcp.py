@@ -79,19 +79,14 @@ _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
 _CLOCK = const(110)
-_HASH = const(123)
 
 _T_STATE = const(4)
 _T_FLAGS = const(5)
 _T_REMOTE = const(6)
 _T_LOCAL = const(7)
 _T_PORTS = const(8)
-_T_ISS = const(9)
 _T_SND_UNA = const(10)
-_T_SND_NXT = const(11)
-_T_SND_MAX = const(12)
 _T_SND_WND = const(13)
-_T_MAX_WND = const(16)
 _T_RCV_NXT = const(18)
 _T_RCV_ADV = const(19)
 _T_MSS = const(21)
@@ -103,12 +98,10 @@ _T_TX_LEN = const(26)
 _T_TX_SIZE = const(27)
 _T_SRTT = const(28)
 _T_RTO = const(30)
-_T_BACKOFF = const(33)
 _T_RETRANSMIT = const(34)
 _T_ACK_DUE = const(35)
 _T_IDLE_DUE = const(36)
 _T_PROGRESS = const(37)
-_T_DUP_ACKS = const(38)
 _T_ERROR = const(40)
 _T_CWND = const(41)
 _T_SSTHRESH = const(42)
@@ -129,7 +122,6 @@ _T_GAPS_LEN = const(65)
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
 _F_RESET = const(4)
-_F_PASSIVE = const(8)
 _F_ANY = const(16)
 _F_FIN_SEEN = const(128)
 
@@ -179,6 +171,101 @@ _ENOTCONN = const(107)
 
 
 HANDLERS["tcp"] = ingress
+
+
+@micropython.viper
+def _send(parts, buf, n: int) -> int:
+    _iface, state_of, slot, tcb, tx, _frame, _l4, _rx = parts
+    t = ptr32(tcb)
+    state = t[_T_STATE]
+    if state != _ESTABLISHED and state != _CLOSE_WAIT:
+        if state == _SYN_SENT or state == _SYN_RECEIVED:
+            return -_EAGAIN
+        if state > _CLOSE_WAIT or state == _FIN_WAIT_1 or state == _FIN_WAIT_2:
+            return -_EPIPE
+        error = t[_T_ERROR]
+        if error:
+            t[_T_ERROR] = 0
+            return -error
+        return -_ENOTCONN
+    size = t[_T_TX_SIZE]
+    used = t[_T_TX_LEN]
+    room = size - used
+    if n > room:
+        n = room
+    if not n:
+        # Nothing asked for is nothing sent; no room is another matter.
+        return 0 if room else -_EAGAIN
+    at = t[_T_TX_HEAD] + used
+    if at >= size:
+        at -= size
+    first = size - at
+    if first > n:
+        first = n
+    t[0] = at
+    t[1] = 0
+    t[2] = first
+    copy(tx, buf, tcb)
+    if first < n:
+        t[0] = 0
+        t[1] = first
+        t[2] = n - first
+        copy(tx, buf, tcb)
+    t[_T_TX_LEN] = used + n
+    wake(state_of, slot)
+    return n
+
+
+@micropython.viper
+def _recv(parts, buf, n: int) -> int:
+    _iface, state_of, slot, tcb, _tx, _frame, _l4, rx = parts
+    t = ptr32(tcb)
+    have = t[_T_RX_LEN]
+    if not have:
+        state = t[_T_STATE]
+        error = t[_T_ERROR]
+        if error:
+            t[_T_ERROR] = 0
+            return -error
+        if t[_T_FLAGS] & _F_FIN_SEEN:
+            return 0
+        if state >= _SYN_SENT and state <= _FIN_WAIT_2:
+            return -_EAGAIN
+        return -_ENOTCONN
+    if n > have:
+        n = have
+    size = t[_T_RX_SIZE]
+    at = t[_T_RX_HEAD]
+    first = size - at
+    if first > n:
+        first = n
+    t[0] = 0
+    t[1] = at
+    t[2] = first
+    copy(buf, rx, tcb)
+    if first < n:
+        t[0] = first
+        t[1] = 0
+        t[2] = n - first
+        copy(buf, rx, tcb)
+    at += n
+    if at >= size:
+        at -= size
+    t[_T_RX_HEAD] = at
+    have -= n
+    t[_T_RX_LEN] = have
+    # Offer more when it is worth an ACK of its own: half of the ring; as much as the peer gets
+    # an ACK for anyway; or a segment, if it may not send a full one otherwise (RFC 9293
+    # section 3.8.6.2.2).
+    state = t[_T_STATE]
+    if state >= _ESTABLISHED and state <= _FIN_WAIT_2:
+        offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
+        gain = size - have - offered
+        mss = t[_T_MSS]
+        if gain >= size >> 1 or gain >= (mss if offered < mss else mss << 1):
+            t[_T_FLAGS] |= _F_ACK_NOW
+            wake(state_of, slot)
+    return n
 
 
 class TCPSocket(Socket):
@@ -234,8 +321,7 @@ class TCPSocket(Socket):
         tcb[sacked] = _PIECES
         tcb[_T_CUBIC] = cubic if options & _O_CUBIC else 0
         self._tcb = tcb
-        if self.iface is not None:
-            self._gather()
+        self._gather()
 
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
@@ -243,21 +329,26 @@ class TCPSocket(Socket):
         self._gather()
 
     def _gather(self):
-        # What sending needs, in one look-up.
+        # What sending and receiving need, in one look-up.
         iface = self.iface
+        frame = l4 = None
+        if iface is not None:
+            frame = iface._frame
+            l4 = iface._l4
         self._parts = (
             iface,
             self._st,
             self._slot,
             self._tcb,
             self._tx,
-            iface._frame,
-            iface._l4,
+            frame,
+            l4,
+            self._rx,
         )
 
     def _detach(self):
         super()._detach()
-        self._parts = None
+        self._gather()
         self._tcb[_T_STATE] = _CLOSED
 
     def __repr__(self):
@@ -596,49 +687,7 @@ class TCPSocket(Socket):
             n = len(buf)
         elif n < 0:
             raise ValueError("n must not be negative")
-        return self._send(buf, n)
-
-    @micropython.viper
-    def _send(self, buf, n: int) -> int:
-        tcb = self._tcb
-        t = ptr32(tcb)
-        state = t[_T_STATE]
-        if state != _ESTABLISHED and state != _CLOSE_WAIT:
-            if state == _SYN_SENT or state == _SYN_RECEIVED:
-                return -_EAGAIN
-            if state > _CLOSE_WAIT or state == _FIN_WAIT_1 or state == _FIN_WAIT_2:
-                return -_EPIPE
-            error = t[_T_ERROR]
-            if error:
-                t[_T_ERROR] = 0
-                return -error
-            return -_ENOTCONN
-        size = t[_T_TX_SIZE]
-        used = t[_T_TX_LEN]
-        room = size - used
-        if n > room:
-            n = room
-        if not n:
-            # Nothing asked for is nothing sent; no room is another matter.
-            return 0 if room else -_EAGAIN
-        at = t[_T_TX_HEAD] + used
-        if at >= size:
-            at -= size
-        first = size - at
-        if first > n:
-            first = n
-        t[0] = at
-        t[1] = 0
-        t[2] = first
-        copy(self._tx, buf, tcb)
-        if first < n:
-            t[0] = 0
-            t[1] = first
-            t[2] = n - first
-            copy(self._tx, buf, tcb)
-        t[_T_TX_LEN] = used + n
-        wake(self._st, self._slot)
-        return n
+        return _send(self._parts, buf, n)
 
     @micropython.native
     def recv_into(self, buf, n=None):
@@ -651,58 +700,7 @@ class TCPSocket(Socket):
             n = len(buf)
         elif n < 0:
             raise ValueError("n must not be negative")
-        return self._recv(buf, n)
-
-    @micropython.viper
-    def _recv(self, buf, n: int) -> int:
-        tcb = self._tcb
-        t = ptr32(tcb)
-        have = t[_T_RX_LEN]
-        if not have:
-            state = t[_T_STATE]
-            error = t[_T_ERROR]
-            if error:
-                t[_T_ERROR] = 0
-                return -error
-            if t[_T_FLAGS] & _F_FIN_SEEN:
-                return 0
-            if state >= _SYN_SENT and state <= _FIN_WAIT_2:
-                return -_EAGAIN
-            return -_ENOTCONN
-        if n > have:
-            n = have
-        size = t[_T_RX_SIZE]
-        at = t[_T_RX_HEAD]
-        first = size - at
-        if first > n:
-            first = n
-        t[0] = 0
-        t[1] = at
-        t[2] = first
-        copy(buf, self._rx, tcb)
-        if first < n:
-            t[0] = first
-            t[1] = 0
-            t[2] = n - first
-            copy(buf, self._rx, tcb)
-        at += n
-        if at >= size:
-            at -= size
-        t[_T_RX_HEAD] = at
-        have -= n
-        t[_T_RX_LEN] = have
-        # Offer more when it is worth an ACK of its own: half of the ring; as much as the peer gets
-        # an ACK for anyway; or a segment, if it may not send a full one otherwise (RFC 9293
-        # section 3.8.6.2.2).
-        state = t[_T_STATE]
-        if state >= _ESTABLISHED and state <= _FIN_WAIT_2:
-            offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
-            gain = size - have - offered
-            mss = t[_T_MSS]
-            if gain >= size >> 1 or gain >= (mss if offered < mss else mss << 1):
-                t[_T_FLAGS] |= _F_ACK_NOW
-                wake(self._st, self._slot)
-        return n
+        return _recv(self._parts, buf, n)
 
     # Closing
 

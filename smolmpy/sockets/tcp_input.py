@@ -178,8 +178,7 @@ def ingress(iface, state, frame, l4, n: int):
     else:
         slot = int(lookup(iface._demux, state, _TCP))
     if slot >= 0:
-        socket = iface.sockets[slot]
-        tcb = socket._tcb
+        _iface, _state, _slot, tcb, _tx, _frame, _l4, rx = iface.sockets[slot]._parts
         t = ptr32(tcb)
         if t[_T_PORTS] == ports:
             st[_LAST_PORTS] = ports
@@ -223,7 +222,7 @@ def ingress(iface, state, frame, l4, n: int):
                 + ((p[16] << 8) | p[17])
                 + ((p[18] << 8) | p[19])
             )
-            if int(copy_sum(socket._rx, l4, tcb)) != 0xFFFF:
+            if int(copy_sum(rx, l4, tcb)) != 0xFFFF:
                 st[_C_TCP_CHECKSUM] += 1
                 return
             if ack == t[_T_SND_UNA] and window << (t[_T_SHIFTS] & 0xFF) == t[_T_SND_WND]:

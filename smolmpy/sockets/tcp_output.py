@@ -133,7 +133,7 @@ _EINPROGRESS = const(115)
 def egress(socket) -> int:
     """Runs the timers of a socket whose turn it is, and sends what it may; returns how much."""
     parts = socket._parts
-    iface, state, number, tcb, tx, frame, l4 = parts
+    iface, state, number, tcb, _tx, _frame, _l4, _rx = parts
     t = ptr32(tcb)
     st = ptr32(state)
     slot = int(number)
@@ -464,7 +464,7 @@ def _segment(parts, state, tcb, ahead: int, n: int, bits: int) -> int:
     # like one that the net lost.
     t = ptr32(tcb)
     st = ptr32(state)
-    iface, _state, _slot, _tcb, tx, frame, l4 = parts
+    iface, _state, _slot, _tcb, tx, frame, l4, _rx = parts
     p = ptr8(l4)
     flags = t[_T_FLAGS]
     seq = t[_T_SND_UNA] + ahead

@@ -12,7 +12,7 @@ from ..iface.route import source
 from ..kernel import checksum, copy_sum
 from ..wire.address import parse, to_word
 from .base import check_port, write_addr
-from .packet import PacketSocket
+from .packet import PacketSocket, queue
 from .ring import commit, reserve
 
 _KERNEL_SUM = const(3)
@@ -63,7 +63,7 @@ def ingress(iface, state, frame, l4, n: int):
         closed_port(iface, state, frame, l4, n)
         return
     socket = iface.sockets[slot]
-    ring = socket._rx_ring
+    _iface, _state, _slot, _tx_ring, _tx, _frame, _l4, ring, rx = socket._parts
     r = ptr32(ring)
     at = int(reserve(ring, length - _UDP_HEADER))
     if at < 0:
@@ -80,7 +80,7 @@ def ingress(iface, state, frame, l4, n: int):
     r[1] = _UDP_HEADER
     r[2] = length - _UDP_HEADER
     r[_KERNEL_SUM] = s + ((p[0] << 8) | p[1]) + ((p[2] << 8) | p[3]) + length + given
-    s = int(copy_sum(socket._rx, l4, ring))
+    s = int(copy_sum(rx, l4, ring))
     if given and s != 0xFFFF:
         st[_C_UDP_CHECKSUM] += 1
         return
@@ -171,7 +171,8 @@ class UDPSocket(PacketSocket):
     @micropython.viper
     def send_to(self, buf, addr, port: int) -> int:
         """Queues a datagram; returns its length, -EAGAIN (no room), -EMSGSIZE or -ENETUNREACH."""
-        ring = self._tx_ring
+        parts = self._parts
+        _iface, state, _slot, ring, _tx, _frame, _l4, rx_ring, _rx = parts
         r = ptr32(ring)
         if int(len(addr)) != 4 or port <= 0 or port >> 16:
             check_port(port, "port", 1)
@@ -181,20 +182,19 @@ class UDPSocket(PacketSocket):
             self.bind(0)
         if int(len(buf)) > r[_R_LIMIT]:
             return -_EMSGSIZE
-        state = self._st
         st = ptr32(state)
         st[_SRC] = r[_R_BOUND]
         if not st[_SRC]:
             a = ptr8(addr)
             word = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
-            last = ptr32(self._rx_ring)
+            last = ptr32(rx_ring)
             if word == last[_R_LAST] and last[_R_LAST + 1] == st[_ADDRESS_TABLE]:
                 st[_SRC] = last[_R_LAST + 1]  # an answer: from where the question was sent to
             else:
                 st[_DST] = word
                 if int(source(state)) < 0:
                     return -_ENETUNREACH
-        return int(self._queue(buf, addr, port))
+        return int(queue(parts, buf, addr, port))
 
     def send(self, buf):
         """Queues a datagram for the connected peer; -EDESTADDRREQ without one."""
@@ -217,7 +217,7 @@ class UDPSocket(PacketSocket):
 
     @micropython.viper
     def _emit(self, parts, at: int) -> int:
-        iface, state, _slot, ring, tx, frame, l4, _self = parts
+        iface, state, _slot, ring, tx, frame, l4, _rx_ring, _rx = parts
         st = ptr32(state)
         r = ptr32(ring)
         p = ptr8(l4)
