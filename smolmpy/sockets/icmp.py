@@ -9,7 +9,7 @@ from ..iface.ipv4 import egress
 from ..iface.route import source
 from ..kernel import checksum, copy
 from ..wire.address import parse
-from .base import check_port
+from .base import check_port, read_addr
 from .packet import PacketSocket, queue
 
 _DST = const(8)
@@ -61,7 +61,8 @@ class ICMPSocket(PacketSocket):
             raise ValueError("message: an ICMP message has at least 8 bytes")
         if len(message) > self._need_iface().mtu - 20:
             return -EMSGSIZE
-        return queue(self._parts, message, addr, 0)
+        read_addr(addr, self._st, _DST)
+        return queue(self._parts, message, 0)
 
     def close(self):
         """Drops what is queued and frees the identifier."""

@@ -34,8 +34,8 @@ _EINPROGRESS = const(115)
 
 
 @micropython.viper
-def queue(parts, buf, remote, port: int) -> int:
-    """Queues a packet for a 4-byte address, and a port where there are such, from SRC.
+def queue(parts, buf, port: int) -> int:
+    """Queues a packet from SRC to DST, and to a port where there are such.
 
     Returns its length, -EAGAIN or -EMSGSIZE.
     """
@@ -47,9 +47,9 @@ def queue(parts, buf, remote, port: int) -> int:
     at = int(reserve(ring, n))
     if at < 0:
         return -_EAGAIN
-    a = ptr8(remote)
-    r[at + _R_REMOTE] = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
-    r[at + _R_LOCAL] = ptr32(state)[_SRC]
+    st = ptr32(state)
+    r[at + _R_REMOTE] = st[_DST]
+    r[at + _R_LOCAL] = st[_SRC]
     r[at + _R_PORT] = port
     r[0] = r[at]
     r[1] = 0

@@ -88,7 +88,7 @@ class RawSocket(PacketSocket):
             return -EMSGSIZE
         if self.protocol is not None and buf[0] != 0x45:
             raise ValueError("buf: not an IPv4 header without options")
-        return queue(self._parts, buf, b"\0\0\0\0", 0)
+        return queue(self._parts, buf, 0)
 
     def close(self):
         """Drops what is queued. It goes on receiving until it is removed."""

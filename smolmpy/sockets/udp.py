@@ -43,6 +43,7 @@ _UDP = const(17)
 _UDP_HEADER = const(8)
 _EMSGSIZE = const(90)
 _ENETUNREACH = const(101)
+_EDESTADDRREQ = const(89)
 
 
 @micropython.viper
@@ -183,18 +184,38 @@ class UDPSocket(PacketSocket):
         if int(len(buf)) > r[_R_LIMIT]:
             return -_EMSGSIZE
         st = ptr32(state)
+        a = ptr8(addr)
+        word = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
+        st[_DST] = word
         st[_SRC] = r[_R_BOUND]
         if not st[_SRC]:
-            a = ptr8(addr)
-            word = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
             last = ptr32(rx_ring)
             if word == last[_R_LAST] and last[_R_LAST + 1] == st[_ADDRESS_TABLE]:
                 st[_SRC] = last[_R_LAST + 1]  # an answer: from where the question was sent to
-            else:
-                st[_DST] = word
-                if int(source(state)) < 0:
-                    return -_ENETUNREACH
-        return int(queue(parts, buf, addr, port))
+            elif int(source(state)) < 0:
+                return -_ENETUNREACH
+        return int(queue(parts, buf, port))
+
+    @micropython.viper
+    def reply(self, buf) -> int:
+        """Queues a datagram for the sender of the one received last, from where that was sent to.
+
+        Returns as send_to().
+        """
+        parts = self._parts
+        _iface, state, _slot, ring, _tx, _frame, _l4, rx_ring, _rx = parts
+        r = ptr32(ring)
+        last = ptr32(rx_ring)
+        if not last[_R_LAST + 2]:
+            return -_EDESTADDRREQ
+        if int(len(buf)) > r[_R_LIMIT]:
+            return -_EMSGSIZE
+        st = ptr32(state)
+        st[_DST] = last[_R_LAST]
+        st[_SRC] = last[_R_LAST + 1]
+        if st[_SRC] != st[_ADDRESS_TABLE] and int(source(state)) < 0:
+            return -_ENETUNREACH  # that had been a broadcast, say
+        return int(queue(parts, buf, last[_R_LAST + 2]))
 
     def send(self, buf):
         """Queues a datagram for the connected peer; -EDESTADDRREQ without one."""

@@ -322,3 +322,18 @@ def test_caller_errors():
     raises((ValueError, TypeError), "", UDPSocket, "abc", 10)
     raises(TypeError, "", s.send_to, 5, PEER, 9)
     h.expect_nothing()
+
+
+def test_reply():
+    h, s = host()
+    assert s.reply(b"x") == -89
+    h.inject(udp(5000, 6969, b"one"), udp(5001, 6969, b"two", src=FAR, smac=GATEWAY_MAC))
+    assert recv(s) == b"one" and s.reply(b"1") == 1
+    assert recv(s) == b"two" and s.reply(b"22") == 2
+    h.expect("udp", dst=PEER, dport=5000, sport=6969, src=OUR, data=b"1")
+    h.expect("udp", dst=FAR, dport=5001, data=b"22")
+    # A question to everybody is answered from our own address.
+    h.inject(udp(5002, 6969, b"all", dst="192.168.69.255", dmac=BROADCAST_MAC))
+    assert recv(s) == b"all" and s.reply(b"me") == 2
+    h.expect("udp", src=OUR, dst=PEER, dport=5002, data=b"me")
+    assert s.reply(bytes(1473)) == -90
