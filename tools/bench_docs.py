@@ -38,24 +38,28 @@ def page(text, result):
     return text
 
 
+def _bars(pyplot, labels, series, unit):
+    """Horizontal bars: `series` are (name, color, one value for each label)."""
+    figure, axes = pyplot.subplots(figsize=(9, 0.5 * len(labels) + 1), layout="constrained")
+    for i, (name, color, values) in enumerate(series):
+        places = [n + 0.27 * (i - 1) for n in range(len(labels))]
+        axes.barh(places, values, 0.25, label=name, color=color)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=len(series))
+    return figure
+
+
 def _operations(pyplot, counted):
     names = [name for name, (_, target, _) in bench.OPERATIONS.items() if target]
-    figure, axes = pyplot.subplots(figsize=(9, 5), layout="constrained")
-    for i, (label, color, values) in enumerate(
-        (
-            ("smolmpy", _OURS, [counted["memory"][name] for name in names]),
-            ("target", _TARGET, [bench.OPERATIONS[name][1] for name in names]),
-            ("lwIP in C", _THEIRS, [bench.OPERATIONS[name][2] or 0 for name in names]),
-        )
-    ):
-        places = [n + 0.27 * (i - 1) for n in range(len(names))]
-        axes.barh(places, values, 0.25, label=label, color=color)
-    axes.set_yticks(range(len(names)), [bench.OPERATIONS[name][0] for name in names])
-    axes.invert_yaxis()
-    axes.set_xlabel("instructions")
-    axes.grid(axis="x", alpha=0.3)
-    axes.legend()
-    return figure
+    series = (
+        ("smolmpy", _OURS, [counted["memory"][name] for name in names]),
+        ("target", _TARGET, [bench.OPERATIONS[name][1] for name in names]),
+        ("lwIP in C", _THEIRS, [bench.OPERATIONS[name][2] or 0 for name in names]),
+    )
+    return _bars(pyplot, [bench.OPERATIONS[name][0] for name in names], series, "instructions")
 
 
 def _growth(pyplot, counted):
@@ -67,7 +71,7 @@ def _growth(pyplot, counted):
     axes.set_xticks(sockets)
     axes.set_xlabel("connected TCP sockets")
     axes.set_ylabel("instructions")
-    axes.set_ylim(0)
+    axes.set_ylim(0, 1.3 * max(values))
     axes.grid(alpha=0.3)
     axes.legend()
     return figure
@@ -75,24 +79,14 @@ def _growth(pyplot, counted):
 
 def _unix(pyplot, unix):
     names = list(bench.UNIX)
-    figure, axes = pyplot.subplots(figsize=(9, 4), layout="constrained")
     rows = unix["results"]
-    for i, (label, color, values) in enumerate(
-        (
-            ("smolmpy", _OURS, [rows[n]["smolmpy"] / rows[n]["floor"] for n in names]),
-            ("target", _TARGET, [bench.UNIX[n][1] for n in names]),
-            ("smoltcp in Rust", _THEIRS, [bench.UNIX[n][2] for n in names]),
-        )
-    ):
-        places = [n + 0.27 * (i - 1) for n in range(len(names))]
-        axes.barh(places, values, 0.25, label=label, color=color)
-    axes.set_yticks(range(len(names)), [bench.UNIX[name][0] for name in names])
-    axes.invert_yaxis()
-    axes.set_xlabel("rate, as a part of the floor's")
-    axes.axvline(1, color="black", linewidth=0.8)
-    axes.grid(axis="x", alpha=0.3)
-    axes.legend()
-    return figure
+    series = (
+        ("smolmpy", _OURS, [rows[name]["smolmpy"] / rows[name]["floor"] for name in names]),
+        ("target", _TARGET, [bench.UNIX[name][1] for name in names]),
+        ("smoltcp in Rust", _THEIRS, [bench.UNIX[name][2] for name in names]),
+    )
+    labels = [bench.UNIX[name][0] for name in names]
+    return _bars(pyplot, labels, series, "rate, as a part of the floor's")
 
 
 def _draw(result):

@@ -26,7 +26,7 @@ static uint32_t our_address;
 
 /* The connection. */
 static uint32_t snd_una, snd_nxt, rcv_nxt, window;
-static int scale, sending, to_acknowledge;
+static int scale, sending, to_acknowledge, peer_port;
 
 static uint16_t get16(const uint8_t *p) {
     return p[0] << 8 | p[1];
@@ -122,6 +122,9 @@ static void handle_tcp(int n) {
     int header = tcp[12] >> 4 << 2, flags = tcp[13], port = get16(tcp + 2);
     int size = get16(frame + 16) - 20 - header;
     uint32_t seq = get32(tcp + 4);
+    if (!(flags & syn) && get16(tcp) != peer_port) {
+        return; /* the last of the connection before */
+    }
     if (flags & rst) {
         sending = 0;
         return;
@@ -147,6 +150,7 @@ static void handle_tcp(int n) {
             }
             i += tcp[i + 1];
         }
+        peer_port = get16(tcp);
         sending = 0;
         to_acknowledge = 0;
         snd_una = snd_nxt = 1000;
