@@ -36,7 +36,7 @@ class Server:
     def answer_datagrams(self):
         udp = self.udp
         while udp.recv_into(self.piece) >= 0:
-            udp.send_to(ANSWER, udp.remote_addr, udp.remote_port)
+            udp.reply(ANSWER)
 
     def reverse_stream(self, tcp):
         if tcp.state == TCPSocket.CLOSED:

@@ -28,7 +28,8 @@ def device():
     if kind == "packet" and name:
         from smolmpy.phy.packet import PacketDevice
 
-        return PacketDevice(name)
+        # The interface has an Ethernet address of its own, which is not that of the device.
+        return PacketDevice(name, promiscuous=True)
     if kind == "fd" and name.isdigit():
         from smolmpy.phy.stream import StreamDevice
 
