@@ -45,6 +45,14 @@ _MODULES = {
     "ICMPSocket": _PACKET + ("sockets.icmp",),
     "RawSocket": _PACKET + ("sockets.raw",),
     "DNSClient": _SERVICE + ("services.dns_message", "services.dns_cache", "services.dns"),
+    "MDNS": _SERVICE
+    + (
+        "services.dns_message",
+        "services.dns_cache",
+        "iface.igmp",
+        "services.mdns_message",
+        "services.mdns",
+    ),
     "SNTPClient": _SERVICE + ("services.sntp",),
     "DHCPClient": _SERVICE + ("services.config", "services.dhcp_message", "services.dhcp"),
 }
