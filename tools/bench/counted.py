@@ -285,11 +285,12 @@ class TCPSink(Operation):
     expect = None
     size = 1460
     others = 0
+    room = 4  # segments that the receive ring holds
 
     def setup(self):
         for i in range(self.others):
             self.connect(self.iface.add(TCPSocket(64, 64)), 1 + i)
-        self.tcp = self.iface.add(TCPSocket(4 * self.size, 64))
+        self.tcp = self.iface.add(TCPSocket(self.room * self.size, 64))
         self.stream = self.connect(self.tcp)
         self.recv_into = self.tcp.recv_into
         self.buf = bytearray(self.frames * self.size)
@@ -300,6 +301,7 @@ class TCPSink(Operation):
 
     def check(self):
         assert self.tcp.recv_queue == 0
+        assert self.iface.counter("tcp_out_of_order") == 0
         assert self.buf[: self.size] == self.peer.data
 
     @micropython.viper
@@ -318,9 +320,11 @@ class TCPSink(Operation):
 
 
 class TCPSinkRow(TCPSink):
-    """The same with four segments waiting at once."""
+    """The same with four segments waiting at once, and room for as many more: the peer may send
+    them before the window has been opened again."""
 
     frames = _ROW
+    room = 8
 
 
 class TCPSink16(TCPSink):
