@@ -183,7 +183,6 @@ class LAN:
 
     def config(self, *param, **values):
         """One of "mac", "mtu", "hostname"; mac=... before active(True), hostname=...
-
         """
         if len(param) + bool(values) != 1:
             raise TypeError("one param, or some to set")

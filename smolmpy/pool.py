@@ -150,6 +150,16 @@ class Pool:
         s.surrender()
         self._orphans = self._freed = True
 
+    def ending(self):
+        """How many closed sockets have something to do still; TIME-WAIT is nothing."""
+        self._tend(net.ticks_ms())
+        count = 0
+        for sockets in (self.tcp, self.udp):
+            for s in sockets:
+                if s.orphan and (sockets is self.udp or s.state != _TIME_WAIT):
+                    count += 1
+        return count
+
     # Listeners
 
     def add_listener(self, listener, s):

@@ -103,6 +103,19 @@ def reclaim(ms=60000):
     return _pool.reclaim(ms)
 
 
+def drain(ms=1000):
+    """Waits until the connections of closed sockets have ended, at most `ms`: before a reset, or
+    at the end of a program. Returns whether they have; TIME-WAIT does not count."""
+    start = net.ticks_ms()
+    while _pool.ending():
+        left = ms - net.elapsed(start)
+        if left <= 0:
+            return False
+        net.rest(left)
+        net.pump()
+    return True
+
+
 def getaddrinfo(host, port, af=0, type=0, proto=0, flags=0):
     """A list of one (AF_INET, SOCK_STREAM, 0, "", (address, port)).
 
@@ -414,6 +427,7 @@ class socket(Stream):
                 if not self._linger:
                     sock.abort()
             _pool.release(sock)
+        net.pump()
 
     def settimeout(self, seconds):
         """None: calls wait as long as it takes; 0: they do not wait."""

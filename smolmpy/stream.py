@@ -305,6 +305,11 @@ class Stream(io.IOBase):
         size = have if n < 0 or n > have and not (whole and self._timeout) else n
         buf = bytearray(size)
         r = self._recv_all(buf, size) if whole else self._recv_now(buf, size, False)
+        if whole and 0 < r < n:
+            # As on other boards, an error counts for more than what came before it.
+            self._progress()
+            if self._state == _OVER and self._error:
+                r = self._tell()
         if r <= 0:
             return r
         return bytes(buf) if r == size else bytes(memoryview(buf)[:r])
@@ -318,7 +323,7 @@ class Stream(io.IOBase):
         while True:
             piece = self._piece(-1)
             if not isinstance(piece, bytes):
-                return data if piece == 0 else data or self._result(piece)
+                return data if piece == 0 or data and piece == -_EAGAIN else self._result(piece)
             data += piece
 
     def readline(self, n=-1):
@@ -333,7 +338,7 @@ class Stream(io.IOBase):
                 most = self._sock.find(_NEWLINE, most) or most
             piece = self._piece(most)
             if not isinstance(piece, bytes):
-                return line if piece == 0 else line or self._result(piece)
+                return line if piece == 0 or line and piece == -_EAGAIN else self._result(piece)
             line += piece
             if piece[-1] == 10:
                 break
