@@ -3,9 +3,9 @@
     http_server.py [-a ADDR/PREFIX] [-g GATEWAY] [-p PORT] [-n SOCKETS]
 
 Serves `/` and `/status.json` on port 80 with 4 sockets, so to 4 clients at a time; those who come
-while all are taken wait, because their TCP tries again after a second, three, seven. Requests are GET and HEAD (RFC 9110),
-without a body and at most 1,024 bytes long. A connection is kept for the next request, unless its
-place is needed; a client that is slow loses it.
+while all are taken wait, because their TCP tries again after a second, three, seven. Requests are
+GET and HEAD (RFC 9110), without a body and at most 1,024 bytes long. A connection is kept for the
+next request, unless its place is needed; a client that is slow loses it.
 """
 
 import sys
@@ -234,10 +234,9 @@ class Connection:
                 self.piece = self.piece[n:]
                 self.since = now
             try:
-                for self.piece in self.parts:
-                    break
-                else:
-                    break
+                self.piece = next(self.parts)
+            except StopIteration:
+                break
             except Exception as problem:
                 # Cut short, the answer is seen to be incomplete.
                 sys.print_exception(problem)

@@ -117,9 +117,11 @@ def json(server):
     yield '"neighbors": %s,\n' % dumps(iface.neighbors())
     yield '"counters": %s,\n' % dumps(iface.counters())
     yield '"sockets": ['
-    names = "kind", "state", "local", "remote", "recv_queue", "send_queue"
     comma = ""
-    for row in sockets(iface):
-        yield comma + dumps(dict(zip(names, row)))
+    for kind, state, local, remote, queued, unacked in sockets(iface):
+        row = {"kind": kind, "state": state, "local": local, "remote": remote}
+        row["recv_queue"] = queued
+        row["send_queue"] = unacked
+        yield comma + dumps(row)
         comma = ",\n"
     yield "]}\n"
