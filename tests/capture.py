@@ -28,7 +28,8 @@ class Capture:
     def __init__(self, device, path):
         self.path = path
         self.argv = ["tcpdump", "--immediate-mode", "-n", "-U", "-Z", "root"]
-        self.argv += ["-B", "32768", "-i", device, "-w", str(path)]
+        # Room for all of a busy test's frames, in case tcpdump gets no processor for a while.
+        self.argv += ["-s", "2048", "-B", "131072", "-i", device, "-w", str(path)]
 
     def __enter__(self):
         self.process = subprocess.Popen(

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -245,7 +246,12 @@ while buf[20] != 200:
         assert process.stdout.readline() == "go\n"
         with open_packet(far) as there, open_packet(near) as here:
             there.send(frame(60, 94))
-            here.send(frame(60, 194))
+            # The device may have come up a moment ago: the frame that ends it is sent until it does.
+            for _ in range(30):
+                here.send(frame(60, 194))
+                if process.poll() is not None:
+                    break
+                time.sleep(0.2)
         assert process.communicate(timeout=20)[0] == ("100\n200\n" if outgoing else "200\n")
     finally:
         process.kill()
