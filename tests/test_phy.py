@@ -246,7 +246,7 @@ while buf[20] != 200:
         assert process.stdout.readline() == "go\n"
         with open_packet(far) as there, open_packet(near) as here:
             there.send(frame(60, 94))
-            # The device may have come up a moment ago: the frame that ends it is sent until it does.
+            # The device may have come up a moment ago: this is sent until it arrives.
             for _ in range(30):
                 here.send(frame(60, 194))
                 if process.poll() is not None:
