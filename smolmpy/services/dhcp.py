@@ -343,7 +343,7 @@ class DHCPClient(Service):
                 self._turn(_LINK_INTERVAL)
                 return 0
         watched = self._st[_WATCHER] & 3
-        if watched and self._st[_WATCHED]:
+        if watched and not same(self._st, _WATCHED, lease, _ZERO):
             self._st[_WATCHER] &= ~3
             self._contested(watched)
         elif self._event:

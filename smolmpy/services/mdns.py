@@ -95,20 +95,19 @@ class MDNS(Service):
 
     It takes two places in the interface's table of sockets, one of them for the membership in the
     group 224.0.0.251; a device with a filter has to let groups pass. cache: for how many names of
-    others. on_change: called with this object when the name had to be changed. `hostname` and
-    `name` ("printer.local") are what it is now.
+    others. on_change: called with this object when the name had to be changed.
     """
 
     def __init__(self, iface, hostname=None, *, cache=4, searches=2, on_change=None):
         super().__init__()
         if hostname is not None and (not 0 < len(hostname) <= 60 or "." in hostname):
             raise ValueError("hostname must be one word of at most 60 letters")
-        self.hostname = hostname
         self.on_change = on_change
         self.conflicts = 0
         self.malformed = 0
         self.ignored = 0
-        self._base = hostname
+        self._base = None
+        self._name = None  # as text, once somebody wants it
         self._number = 1
         self._label = bytearray(256)
         self._length = 0
@@ -127,13 +126,26 @@ class MDNS(Service):
         self._kind = _A
         self._cache = Cache(cache)
         self._searches = [_Search() for _ in range(searches)]
-        self.name = None
         if hostname is not None:
-            self._rename(hostname)
+            encode(hostname + ".local", self._label)
+            self._base = hostname.lower().encode()
+            self._write_label()
         iface.add(self)
         self._open(_PORT)
         iface.join_group("224.0.0.251")
         self._wake()
+
+    @property
+    def name(self):
+        """Our name as text, such as "printer.local", or None."""
+        if self._name is None and self._base is not None:
+            self._name = bytes(self._label[1 : 1 + self._label[0]]).decode() + ".local"
+        return self._name
+
+    @property
+    def hostname(self):
+        """Its first word."""
+        return self.name and self.name[:-6]
 
     @property
     def ready(self):
@@ -167,10 +179,22 @@ class MDNS(Service):
         self.iface.leave_group("224.0.0.251")
         self.iface.remove(self)
 
-    def _rename(self, hostname):
-        self.hostname = hostname
-        self.name = hostname + ".local"
-        self._length = encode(self.name, self._label)
+    def _write_label(self):
+        # The name with its number, from the second on.
+        label = self._label
+        at = put(label, 1, self._base)
+        number = self._number
+        if number > 1:
+            label[at] = 45
+            at += 1
+            if number > 9:
+                label[at] = 48 + number // 10
+                at += 1
+            label[at] = 48 + number % 10
+            at += 1
+        label[0] = at - 1
+        self._length = put(label, at, b"\x05local\0")
+        self._name = None
 
     def lookup(self, name, addr):
         """The addresses of a name that ends in ".local": as DNSClient.lookup().
@@ -480,8 +504,8 @@ class MDNS(Service):
         self.conflicts = (self.conflicts + 1) & 0x3FFFFFFF
         if self._phase == _PROBING:
             # Section 9: somebody has it. The next name.
-            self._number += 1
-            self._rename("%s-%d" % (self._base, self._number))
+            self._number = self._number + 1 if self._number < 99 else 2
+            self._write_label()
             if self.on_change is not None:
                 self.on_change(self)
         pause = _CONFLICT_PAUSE if self.conflicts > _MANY_CONFLICTS else _PROBE_INTERVAL

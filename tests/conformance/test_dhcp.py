@@ -808,6 +808,17 @@ def test_renewals_allocate_nothing():
     server.hours = 4
     under_lock(server)
     assert 8 <= server.answers <= 10 and server.bound == 4 * 360, (server.answers, server.bound)
+    # Somebody else has the address: defended, then given up.
+    server.device.frame = arp(1, LEASED, GATEWAY)
+    under_lock(server)
+    assert c.bound and c.conflicts == 1
+    server.device.frame = arp(1, LEASED, GATEWAY)
+    under_lock(lambda: server.iface.poll(server.t))
+    server.device.frame = arp(1, LEASED, GATEWAY)
+    under_lock(lambda: server.iface.poll(server.t))
+    assert not c.bound
+    under_lock(server)
+    assert c.bound
     server.answering = False
     server.hours = 2
     under_lock(server)
