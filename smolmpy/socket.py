@@ -302,6 +302,7 @@ class socket(Stream):
             self._unreach(self._sock.connect, host, port)
             self._peer = (host, port)
             return
+        start = self._used = net.ticks_ms()
         self._progress()
         if self._state == _FAILED:
             raise OSError(-self._tell())
@@ -318,7 +319,6 @@ class socket(Stream):
         self._state = _CONNECTING
         net.pump()
         self._progress()
-        start = net.ticks_ms()
         while self._state == _CONNECTING:
             if not self._rest(start):
                 raise OSError(_ETIMEDOUT if self._timeout else _EINPROGRESS)

@@ -55,6 +55,7 @@ class multitest:
 file, number, settings = sys.argv[1:4]
 scope = {"__name__": "multitest", "multitest": multitest}
 exec(settings, scope)
+os.chdir(file.rsplit("/", 1)[0])  # certificates are beside the tests
 with open(file) as f:
     source = f.read()
 exec(source, scope)
