@@ -298,12 +298,11 @@ def _address_of(avahi, name):
 def test_mdns_both_ways(place, need, avahi, tmp_path):
     need(captures.require)
     file = tmp_path / "mdns.pcap"
-    with Program(place, "mdns:printer", "find:linux.local") as program:
-        with captures.Capture(program.tap, file) as capture:
+    with captures.Capture("tap0", file):
+        with Program(place, "mdns:printer", "find:linux.local") as program:
             program.wait_for("name printer.local")
             assert _address_of(avahi, "printer.local") == ADDRESS
             program.wait_for(rf"found linux.local {re.escape(_LINUX)}")
-            capture.stop()
     assert not program.ended_early, program.output
     assert captures.problems(file, _MAC, [r"DNS (query|response) retransmission"]) == []
     fields = ("ip.ttl", "ip.dst")
