@@ -54,7 +54,7 @@ due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any 
 the window; 512 AGAIN, the segment at SND_UNA goes out again; 1024 RECOVERY, losses are being made
 good; agreed with the peer: 2048 SACK, 4096 TIMESTAMPS, 8192 ECN, 65536 SCALE; 16384 ECHO, the peer
 is to hear of congestion; 32768 CWR, it is to hear that we have slowed down; 131072 WHOLE, more
-than a small segment has been acknowledged at once.
+than a small segment has been acknowledged at once; 262144 TIMED_OUT, RECOVER is from a timeout.
 """
 
 from array import array
@@ -159,6 +159,7 @@ _O_RENO = const(16)
 _O_CUBIC = const(32)
 _CONGESTION = {"none": 0, "reno": _O_RENO, "cubic": _O_CUBIC}
 
+_MOST_GAPS = const(32)
 _PIECES = const(4)  # of what the peer has beyond what it acknowledges: as many as an ACK reports
 
 _TCP = const(6)
@@ -271,8 +272,8 @@ def _recv(parts, buf, n: int) -> int:
 class TCPSocket(Socket):
     """A stream: `TCPSocket(rx, tx)`, bytearrays or sizes.
 
-    gaps is the number of pieces that may be kept while one before them is missing, 0 to 16; by
-    default 4 to 16, as the receive buffer is large. Each takes 8 bytes.
+    gaps is the number of pieces that may be kept while one before them is missing, 0 to 32; by
+    default 4 to 32, as the receive buffer is large. Each takes 8 bytes.
     """
 
     CLOSED = _CLOSED
@@ -294,9 +295,9 @@ class TCPSocket(Socket):
         self._rx = buffer(rx, "rx")
         self._tx = buffer(tx, "tx")
         if gaps is None:
-            gaps = min(16, max(4, len(self._rx) >> 9))
-        elif not isinstance(gaps, int) or not 0 <= gaps <= 16:
-            raise ValueError("gaps must be 0 to 16")
+            gaps = min(_MOST_GAPS, max(4, len(self._rx) >> 9))
+        elif not isinstance(gaps, int) or not 0 <= gaps <= _MOST_GAPS:
+            raise ValueError("gaps must be 0 to %d" % _MOST_GAPS)
         self._tcb = None
         self._layout(gaps, _O_SACK | _O_RENO)
         tcb = self._tcb
@@ -306,6 +307,10 @@ class TCPSocket(Socket):
 
     def _layout(self, gaps, options):
         # The control block for these options, with what an earlier one says.
+        if not gaps:
+            options &= (
+                ~_O_SACK
+            )  # there is never anything to report, and the peer would wait for it
         sacked = _T_GAPS + 2 + 2 * gaps
         cubic = sacked + 2 + 2 * _PIECES
         size = cubic + 4 if options & _O_CUBIC else cubic

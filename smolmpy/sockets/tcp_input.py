@@ -501,11 +501,14 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
                 return 0
     elif not t[_T_SND_WND]:
         t[_T_PROGRESS] = st[_NOW]  # a closed window may last, as long as its owner answers
+    elif t[_T_FLAGS] & _F_SACK:
+        pass
     elif not size and t[_T_SND_MAX] != una and window == t[_T_SND_WND]:
         again = 1
-    if st[_SACK_AT] and t[_T_FLAGS] & _F_SACK and int(sacked(state, tcb, l4)):
-        # RFC 6675 section 2: it reports something new, whatever else it says.
-        again = 1
+    if st[_SACK_AT] and t[_T_FLAGS] & _F_SACK:
+        # RFC 6675 section 2: with SACK a duplicate is what reports something new, and nothing
+        # else. What the peer has twice it answers with a bare ACK, which is no sign of a loss.
+        again = int(sacked(state, tcb, l4))
     if again:
         duplicate(state, tcb, slot)
     if t[_T_FLAGS] & _F_ECN:

@@ -156,7 +156,9 @@ def egress(socket) -> int:
     if t[_T_ACK_DUE] and not ((now - t[_T_ACK_DUE]) >> 29) & 1:
         t[_T_FLAGS] |= _F_ACK_NOW
     probe = 0
-    if t[_T_IDLE_DUE] or t[_T_KEEP_ALIVE]:
+    if t[_T_STATE] == _TIME_WAIT and t[_T_FLAGS] & _F_ACK_NOW:
+        pass  # the last ACK first, however short TIME-WAIT may be
+    elif t[_T_IDLE_DUE] or t[_T_KEEP_ALIVE]:
         probe = int(_idle(socket, tcb))
         if t[_T_STATE] == _CLOSED:
             return 0

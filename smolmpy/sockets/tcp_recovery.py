@@ -12,7 +12,6 @@ from ..iface.schedule import wake
 from .ranges import insert, reach, total
 from .tcp_congestion import grow, reduce
 
-_NOW = const(4)
 _SACK_AT = const(114)
 
 _T_FLAGS = const(5)
@@ -33,6 +32,7 @@ _T_SACKED = const(62)
 _F_AGAIN = const(512)
 _F_RECOVERY = const(1024)
 _F_SACK = const(2048)
+_F_TIMED_OUT = const(262144)
 
 _O_CONGESTION = const(48)
 _DUP_ACK_THRESHOLD = const(3)
@@ -82,14 +82,18 @@ def duplicate(state, tcb, slot: int):
         sent = (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF
         if int(total(tcb, _T_SND_UNA, t[_T_SACKED], sent)) <= 2 * t[_T_MSS]:
             return
-    # RFC 6582 section 3.2 step 2: not for the echo of a recovery that is just over.
+    # RFC 6582 section 3.2 step 2: not for the echo of a recovery that is just over. A timeout has
+    # much sent again that the peer had, and without SACK the echo of that looks like a loss, until
+    # something beyond it has been acknowledged.
     if ((t[_T_SND_UNA] - t[_T_RECOVER]) >> 31) & 1:
+        return
+    if t[_T_SND_UNA] == t[_T_RECOVER] and flags & _F_TIMED_OUT and not flags & _F_SACK:
         return
     flight = (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF
     reduce(tcb, flight)
     t[_T_RECOVER] = t[_T_SND_MAX]
     t[_T_HIGH_RXT] = t[_T_SND_UNA]
-    t[_T_FLAGS] = flags | _F_RECOVERY | _F_AGAIN
+    t[_T_FLAGS] = (flags & ~_F_TIMED_OUT) | _F_RECOVERY | _F_AGAIN
     if t[_T_OPTIONS] & _O_CONGESTION:
         t[_T_CWND] = t[_T_SSTHRESH]
         if not flags & _F_SACK:
@@ -141,7 +145,7 @@ def timeout(tcb):
     if t[_T_BACKOFF] and t[_T_FLAGS] & _F_SACK:
         t[t[_T_SACKED] + 1] = 0  # the peer may have dropped what it reported (RFC 2018 section 8)
     t[_T_RECOVER] = t[_T_SND_MAX]
-    t[_T_FLAGS] &= ~(_F_RECOVERY | _F_AGAIN)
+    t[_T_FLAGS] = (t[_T_FLAGS] & ~(_F_RECOVERY | _F_AGAIN)) | _F_TIMED_OUT
     t[_T_DUP_ACKS] = 0
 
 

@@ -77,3 +77,17 @@ def test_quiet_connection_drops_further_syns():
     s.quiet = False
     q.send("S", 0)
     h.expect("tcp", flags="RA", dport=2000)
+
+
+def test_last_ack_leaves_however_short_time_wait_is():
+    for ms in (0, 1):
+        h, p, s = established(time_wait=ms)
+        s.close()
+        p.expect("FA", 1, 1)
+        p.send("A", 1, 2)
+        p.send("FA", 1, 2)
+        p.expect("A", 2, 2)
+        h.advance(10)
+        check = s.state
+        assert check == TCPSocket.CLOSED, s.state_name
+        h.expect_nothing()
