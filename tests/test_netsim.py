@@ -80,14 +80,14 @@ def test_the_line_limits_what_passes(simulate):
 def test_the_line_makes_the_faults_that_are_asked_for(simulate):
     lossy, short, out, swapped, doubled = simulate(
         scenario(10, buffer=4096, bytes=MIB),
-        {"buffer": 65535, "bytes": MIB, "forward": {"rate": 10000, "queue": 20000}},
+        {"buffer": 65535, "bytes": MIB, "forward": {"rate": 10000, "queue": 10000}},
         {"buffer": 4096, "bytes": 100000, "forward": {"outage": [1000, 500, 0]}},
         {"buffer": 65535, "bytes": MIB, "forward": {"reorder": 100000, "late": 30}},
         {"buffer": 65535, "bytes": MIB, "forward": {"duplicate": 100000}},
     )
     for way in (0, 1):
         assert 0.07 < lossy["lost"][way] / lossy["frames"][way] < 0.13
-    assert short["dropped"][0] > 10
+    assert short["dropped"][0] > 3
     assert 1 <= out["lost"][0] < 20
     assert out["lost"][1] == 0
     assert swapped["out_of_order"] > 50
