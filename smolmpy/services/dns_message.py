@@ -8,6 +8,7 @@ from micropython import const
 
 A = 1
 _A = const(1)
+_NS = const(2)
 _CNAME = const(5)
 _SOA = const(6)
 _IN = const(1)
@@ -197,6 +198,98 @@ def write_question(buf, base: int, ident: int, name, length: int) -> int:
 
 
 @micropython.viper
+def _is_answer(buf, base: int, end: int, ident: int, name, length: int) -> int:
+    # 1 for an answer to write_question(), as far as its header and its question tell.
+    p = ptr8(buf)
+    d = ptr8(name)
+    if end < base + _HEADER + length + 4 or ((p[base] << 8) | p[base + 1]) != ident:
+        return 0
+    # An answer, of an ordinary query, to one question.
+    if p[base + 2] & 0xF8 != 0x80 or p[base + 4] or p[base + 5] != 1:
+        return 0
+    at = base + _HEADER
+    i = 0
+    while i < length:
+        if p[at + i] != d[i]:
+            return 0
+        i += 1
+    at += length
+    return 0 if p[at] or p[at + 1] != _A or p[at + 2] or p[at + 3] != _IN else 1
+
+
+@micropython.viper
+def _collect(buf, base: int, end: int, at: int, words, name) -> int:
+    # Puts the addresses that the answers from `at` up have for a name into words. Returns how
+    # many; 0 - where its other name lies; 0 if there is nothing. words[TARGET] is then where the
+    # walk ended, 0 if a record was cut off.
+    p = ptr8(buf)
+    w = ptr32(words)
+    n = (p[base + 6] << 8) | p[base + 7]
+    w[_TARGET] = 0
+    count = 0
+    alias = 0
+    while n:
+        n -= 1
+        owner = at
+        at = int(skip_name(buf, at, end))
+        if at < 0 or at + 10 > end:
+            return count if count else 0 - alias
+        size = (p[at + 8] << 8) | p[at + 9]
+        if at + 10 + size > end:
+            return count if count else 0 - alias
+        kind = (p[at] << 8) | p[at + 1]
+        if not p[at + 2] and p[at + 3] == _IN and ((kind == _A and size == 4) or kind == _CNAME):
+            if int(is_name(buf, base, end, owner, name)):
+                ttl = (p[at + 4] << 24) | (p[at + 5] << 16) | (p[at + 6] << 8) | p[at + 7]
+                if p[at + 4] & 0x80:
+                    ttl = 0  # RFC 2181 section 8
+                if ttl < w[_TTL]:
+                    w[_TTL] = ttl
+                if kind == _CNAME:
+                    alias = at + 10
+                elif count < _MOST:
+                    w[_ADDRESSES + count] = (
+                        (p[at + 10] << 24) | (p[at + 11] << 16) | (p[at + 12] << 8) | p[at + 13]
+                    )
+                    count += 1
+        at += 10 + size
+    w[_TARGET] = at
+    return count if count else 0 - alias
+
+
+@micropython.viper
+def _read_no(buf, base: int, end: int, at: int, words) -> int:
+    # RFC 2308: how long the answer "no" holds is in the SOA record of the zone, in the authority
+    # section, which begins at `at`. Returns 1 if other servers are named there instead.
+    p = ptr8(buf)
+    w = ptr32(words)
+    n = (p[base + 8] << 8) | p[base + 9]
+    w[_TTL] = 0
+    referral = 0
+    while n:
+        n -= 1
+        at = int(skip_name(buf, at, end))
+        if at < 0 or at + 10 > end:
+            break
+        last = at + 10 + ((p[at + 8] << 8) | p[at + 9])
+        if last > end:
+            break
+        if not p[at] and p[at + 1] == _NS:
+            referral = 1
+        if not p[at] and p[at + 1] == _SOA and last - at >= 32:
+            ttl = (p[at + 4] << 24) | (p[at + 5] << 16) | (p[at + 6] << 8) | p[at + 7]
+            least = (p[last - 4] << 24) | (p[last - 3] << 16) | (p[last - 2] << 8) | p[last - 1]
+            if p[at + 4] & 0x80 or p[last - 4] & 0x80:
+                ttl = 0
+            elif least < ttl:
+                ttl = least
+            w[_TTL] = ttl if ttl < _LONGEST_NO else _LONGEST_NO
+            return 0
+        at = last
+    return referral
+
+
+@micropython.viper
 def read_answer(
     buf, base: int, end: int, ident: int, name, length: int, partial: int, words, scratch
 ) -> int:
@@ -207,110 +300,42 @@ def read_answer(
     1 if the message was cut off at `end`. scratch is a buffer of 256 bytes.
     """
     p = ptr8(buf)
-    d = ptr8(name)
     w = ptr32(words)
-    if end < base + _HEADER + length + 4 or ((p[base] << 8) | p[base + 1]) != ident:
-        return _MISMATCH
-    # An answer, of an ordinary query, to one question.
-    if p[base + 2] & 0xF8 != 0x80 or p[base + 4] or p[base + 5] != 1:
-        return _MISMATCH
-    at = base + _HEADER
-    i = 0
-    while i < length:
-        if p[at + i] != d[i]:
-            return _MISMATCH
-        i += 1
-    at += length
-    if p[at] or p[at + 1] != _A or p[at + 2] or p[at + 3] != _IN:
+    if not int(_is_answer(buf, base, end, ident, name, length)):
         return _MISMATCH
     if p[base + 2] & 2 and not partial:
         return _TRUNCATED
     code = p[base + 3] & 15
     if code and code != 3:
         return _FAILURE
-    answers = at + 4
-    n = (p[base + 6] << 8) | p[base + 7]
-    others = (p[base + 8] << 8) | p[base + 9]
     w[_TTL] = _LONGEST_TTL
-    count = 0
     chain = 0
-    if int(expand(buf, base, end, base + _HEADER, scratch)) < 0:
-        return _MISMATCH
+    size = 0
+    at = base + _HEADER
     while True:
-        alias = 0
-        at = answers
-        i = 0
-        while i < n:
-            owner = at
-            at = int(skip_name(buf, at, end))
-            if at < 0 or at + 10 > end:
-                break
-            size = (p[at + 8] << 8) | p[at + 9]
-            if at + 10 + size > end:
-                break
-            kind = (p[at] << 8) | p[at + 1]
-            if not p[at + 2] and p[at + 3] == _IN and (kind == _A or kind == _CNAME):
-                if int(is_name(buf, base, end, owner, scratch)):
-                    ttl = (p[at + 4] << 24) | (p[at + 5] << 16) | (p[at + 6] << 8) | p[at + 7]
-                    if p[at + 4] & 0x80:
-                        ttl = 0  # RFC 2181 section 8
-                    if kind == _CNAME:
-                        alias = at + 10
-                    elif size != 4:
-                        return _MISMATCH
-                    elif count < _MOST:
-                        w[_ADDRESSES + count] = (
-                            (p[at + 10] << 24)
-                            | (p[at + 11] << 16)
-                            | (p[at + 12] << 8)
-                            | p[at + 13]
-                        )
-                        count += 1
-                    if ttl < w[_TTL]:
-                        w[_TTL] = ttl
-            at += 10 + size
-            i += 1
-        if i < n and not partial:
+        # `at` is where the name lies that is looked for now.
+        size = int(expand(buf, base, end, at, scratch))
+        if size < 0:
             return _MISMATCH
-        if count:
-            return count
-        if not alias:
+        found = int(_collect(buf, base, end, base + _HEADER + length + 4, words, scratch))
+        if not w[_TARGET] and not partial:
+            return _MISMATCH
+        if found > 0:
+            return found
+        if not found:
             break
         chain += 1
         if chain > _CHAIN:
             return _FAILURE
-        size = int(expand(buf, base, end, alias, scratch))
-        if size < 0:
-            return _MISMATCH
-        w[_TARGET] = size
-    if chain and code == 0:
+        at = 0 - found
+    authority = w[_TARGET]
+    w[_TARGET] = size
+    if chain and not code:
         return _ALIAS
-    # RFC 2308: how long the answer "no" holds is in the SOA record of the zone.
-    w[_TTL] = 0
-    i = 0
     referral = 0
-    while i < others and at > 0:
-        at = int(skip_name(buf, at, end))
-        if at < 0 or at + 10 > end:
-            break
-        size = (p[at + 8] << 8) | p[at + 9]
-        last = at + 10 + size
-        if last > end:
-            break
-        if not p[at] and p[at + 1] == 2:
-            referral = 1
-        if not p[at] and p[at + 1] == _SOA and size >= 22:
-            ttl = (p[at + 4] << 24) | (p[at + 5] << 16) | (p[at + 6] << 8) | p[at + 7]
-            least = (p[last - 4] << 24) | (p[last - 3] << 16) | (p[last - 2] << 8) | p[last - 1]
-            if p[at + 4] & 0x80 or p[last - 4] & 0x80:
-                ttl = 0
-            elif least < ttl:
-                ttl = least
-            w[_TTL] = ttl if ttl < _LONGEST_NO else _LONGEST_NO
-            referral = 0
-            break
-        at = last
-        i += 1
+    w[_TTL] = 0
+    if authority:
+        referral = int(_read_no(buf, base, end, authority, words))
     if code == 3:
         return _NO_NAME
     return _FAILURE if referral else _NO_ADDRESS
