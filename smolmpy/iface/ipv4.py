@@ -10,7 +10,7 @@ from micropython import const
 
 from ..kernel import checksum, copy
 from .arp import request
-from .ethernet import failed, turn_back
+from .ethernet import failed
 from .neighbor import resolve
 from .route import next_hop
 
@@ -84,17 +84,23 @@ def ingress(iface, state, frame, l4, n: int):
     if f[14] >> 4 != 4 or header < 20 or total < header or total > n:
         st[_C_IP_MALFORMED] += 1
         return
+    src = (f[26] << 8) | f[27]
+    dst = (f[30] << 8) | f[31]
+    low = (f[28] << 8) | f[29]
+    ends = src + low + dst
+    src = (src << 16) | low
+    low = (f[32] << 8) | f[33]
+    ends += low
+    dst = (dst << 16) | low
+    protocol = f[23]
     s = (
         ((f[14] << 8) | f[15])
         + total
         + ((f[18] << 8) | f[19])
         + ((f[20] << 8) | f[21])
-        + ((f[22] << 8) | f[23])
+        + ((f[22] << 8) | protocol)
         + ((f[24] << 8) | f[25])
-        + ((f[26] << 8) | f[27])
-        + ((f[28] << 8) | f[29])
-        + ((f[30] << 8) | f[31])
-        + ((f[32] << 8) | f[33])
+        + ends
     )
     if header > 20:
         s = int(checksum(frame, 34, header - 20, s))
@@ -105,8 +111,6 @@ def ingress(iface, state, frame, l4, n: int):
         return
     M = 0xFFFF
     M |= M << 16
-    src = (f[26] << 24) | (f[27] << 16) | (f[28] << 8) | f[29]
-    dst = (f[30] << 24) | (f[31] << 16) | (f[32] << 8) | f[33]
     st[_SRC] = src
     st[_DST] = dst
     # The usual case in line: to our first address, from a neighbor that may have sent it.
@@ -126,17 +130,9 @@ def ingress(iface, state, frame, l4, n: int):
     if (f[20] & 0x3F) | f[21]:
         st[_C_IP_FRAGMENT] += 1
         return
-    protocol = f[23]
     length = total - header
     st[_TOS] = f[15]
-    st[_PSEUDO] = (
-        ((f[26] << 8) | f[27])
-        + ((f[28] << 8) | f[29])
-        + ((f[30] << 8) | f[31])
-        + ((f[32] << 8) | f[33])
-        + protocol
-        + length
-    )
+    st[_PSEUDO] = ends + protocol + length
     taken = 0
     if st[_RAW]:
         taken = int(iface._raw_ingress(iface, state, frame, total + 14, 1))
@@ -283,7 +279,26 @@ def reply(iface, state, frame, length: int) -> int:
     s = ((s & 0xFFFF) + (s >> 16)) ^ 0xFFFF
     f[24] = s >> 8
     f[25] = s & 255
-    return int(turn_back(iface, state, frame, length + 34))
+    f[0] = f[6]
+    f[1] = f[7]
+    f[2] = f[8]
+    f[3] = f[9]
+    f[4] = f[10]
+    f[5] = f[11]
+    hi = st[_MAC_HI]
+    lo = st[_MAC_LO]
+    f[6] = (hi >> 8) & 255
+    f[7] = hi & 255
+    f[8] = (lo >> 24) & 255
+    f[9] = (lo >> 16) & 255
+    f[10] = (lo >> 8) & 255
+    f[11] = lo & 255
+    result = int(iface._transmit(frame, length + 34))
+    if result:
+        failed(state, result)
+    else:
+        st[_C_TX_FRAMES] += 1
+    return result
 
 
 @micropython.viper
