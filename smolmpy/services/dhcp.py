@@ -263,6 +263,11 @@ class DHCPClient(Service):
         self._enter(_STOPPED)
         self._wait(-1)
 
+    def close(self):
+        """Stops, and leaves the interface."""
+        self.stop()
+        self.iface.remove(self)
+
     def release(self):
         """Tells the server that the address is free, gives it up and stops (section 4.4.6)."""
         if not self._configured:

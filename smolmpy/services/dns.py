@@ -228,6 +228,16 @@ class Query(Service):
             return
         self._use(self._read(l4, _MESSAGE, n, 0), sender)
 
+    def _unreachable(self, number):
+        # ICMP says that nobody listens at the server in SRC.
+        client = self.client
+        if self.phase == _ASKING:
+            for i in range(client._count):
+                if (self._asked >> i) & 1 and same(self._st, _SRC, client._servers, i):
+                    self._failed |= 1 << i
+                    self._error = number
+                    self._again(0)
+
     def _read(self, buf, base, end, partial):
         return read_answer(
             buf,
@@ -427,7 +437,7 @@ class DNSClient:
 
         wait = self._waiting(name, timeout)
         while wait() == -EAGAIN:
-            await asyncio.sleep_ms(10)
+            await asyncio.sleep(0.01)
         return wait(True)
 
     def _waiting(self, name, timeout):

@@ -218,6 +218,10 @@ class SNTPClient(Service):
         self._stop_asking()
         self._phase = _STOPPED
 
+    def close(self):
+        """Leaves the interface."""
+        self.iface.remove(self)
+
     @property
     def server(self):
         """The server of the last answer as text, or None."""
@@ -384,7 +388,10 @@ class SNTPClient(Service):
 
     def _again(self, ms):
         self._at_once = True
-        self._wait(ms)
+        if ms:
+            self._wait(ms)
+        else:
+            self._wake()
 
     def _arrived(self, frame, l4, n):
         code = -1
@@ -397,6 +404,10 @@ class SNTPClient(Service):
             self._held = code
             self._came = self._st[_NOW]
             self._wake()
+
+    def _unreachable(self, number):
+        if self._phase == _ASKING and same(self._st, _SRC, self._words, _SERVER):
+            self._again(0)
 
     def _heard(self):
         code = self._held

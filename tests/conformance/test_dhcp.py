@@ -324,6 +324,40 @@ def test_bad_messages_are_dropped_and_counted():
             break
 
 
+def test_damaged_offers():
+    h, c = client(probe=0)
+    m = heard(h, DISCOVER)
+    whole = answer(m, OFFER, options=option(52, b"\3") + option(6, bytes(8)), router=PEER)[42:]
+    at = 240
+    for i in range(at, len(whole)):
+        for value in (0, 1, 2, 52, 53, 128, 254, 255):
+            data = whole[:i] + bytes([value]) + whole[i + 1 :]
+            h.inject(udp(67, 68, data, SERVER, LEASED, smac=SERVER_MAC))
+            assert not c.bound
+            if c.state != DHCPClient.SELECTING:
+                c.close()
+                h.clear()
+                c = DHCPClient(h.iface, probe=0)
+                m = heard(h, DISCOVER)
+                whole = whole[:4] + m.xid + whole[8:]
+
+
+def test_closing_leaves_nothing_behind():
+    h, c = bound()
+    c.close()
+    assert h.iface.addresses() == [] and h.iface.gateway is None
+    h.inject(arp(1, LEASED, GATEWAY))
+    h.advance(100000)
+    h.expect_nothing()
+    h, c = client()
+    c.close()
+    h.clear()
+    h.inject(udp(67, 68, bytes(300), SERVER, LEASED))
+    h.expect_nothing()
+    DHCPClient(h.iface)
+    heard(h, DISCOVER)
+
+
 def test_options_go_on_in_file_and_sname():
     h, c = client(probe=0)
     h.inject(answer(heard(h, DISCOVER), OFFER))

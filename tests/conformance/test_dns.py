@@ -337,6 +337,22 @@ def test_a_server_that_does_not_answer_arp():
     assert got(c) == ["10.0.0.1"]
 
 
+def test_icmp_says_that_nobody_listens():
+    def refused(p, src):
+        return icmp(3, 3, data=p.frame[14:42], src=src, smac=p.dmac)
+
+    h, c = client((PEER, SECOND))
+    assert got(c) == EAGAIN
+    p = h.expect("udp", dst=PEER)
+    h.inject(icmp(3, 3, data=p.frame[14:34] + u16(p.sport ^ 1) + p.frame[36:42]))
+    h.expect_nothing()
+    h.inject(refused(p, PEER))
+    p = h.expect("udp", dst=SECOND)
+    h.inject(refused(p, SECOND))
+    assert got(c) == -111
+    h.expect_nothing()
+
+
 def test_time_to_live():
     h, c = client()
     q = asked(h, c)
@@ -595,6 +611,74 @@ def test_resolve_before_the_first_poll():
     c = DNSClient(h.iface, [PEER], pump=lambda: h.advance(50))
     assert raises(OSError, None, c.resolve, NAME).errno == 110
     assert 10000 <= h.t <= 10200, h.t
+
+
+def test_resolve_with_asyncio():
+    try:
+        import asyncio
+    except ImportError:
+        return "SKIP no asyncio"
+    h, c = client()
+
+    async def pump():
+        while True:
+            h.advance(10)
+            if h.device.sent:
+                q = Asked(h)
+                h.inject(q.frame([a(QUESTION, "10.0.0.1")]))
+            await asyncio.sleep(0)
+
+    async def main():
+        task = asyncio.create_task(pump())
+        result = await c.aresolve(NAME)
+        task.cancel()
+        return result
+
+    assert asyncio.run(main()) == "10.0.0.1"
+
+
+def _noise(seed, data, n=4):
+    # The same damage on every interpreter.
+    data = bytearray(data)
+    for _ in range(n):
+        seed = (seed * 1103 + 12345) % 1000003
+        at = seed % len(data)
+        seed = (seed * 1103 + 12345) % 1000003
+        data[at] = (data[at], 0xC0, 0, 255, seed & 255)[seed % 5]
+    return bytes(data)
+
+
+def test_damaged_answers():
+    h, c = client(timeout=600000)
+    q = asked(h, c)
+    m = q.message
+    answers = [cname(QUESTION, "b.net"), cname("b.net", b"\1c" + pointer(60)), a("c.net", PEER)]
+    whole = message(m.ident, m.question, answers, [soa()], [a("b.net", PEER)])
+    skip = 12 + len(m.question)
+    for seed in range(800):
+        data = whole[:skip] + _noise(seed, whole[skip:])
+        if seed & 1:
+            data = whole[:6] + _noise(seed, whole[6:12], 1) + data[12:]
+        h.inject(q.frame(data=data))
+        h.clear()
+        code = got(c)
+        if code != EAGAIN:
+            assert code in (ENOENT, EIO) or isinstance(code, list), code
+            c.flush()
+            h.clear()
+            if got(c) == EAGAIN:
+                q = Asked(h)
+                m = q.message
+                whole = message(m.ident, m.question, answers, [soa()], [a("b.net", PEER)])
+        elif c._queries[0]._label[0] != 3:
+            # It follows an alias that came out of the noise.
+            c.servers = [SECOND if c.servers == [PEER] else PEER]
+            for query in c._queries:
+                query.forget()
+            h.clear()
+            q = asked(h, c)
+            m = q.message
+            whole = message(m.ident, m.question, answers, [soa()], [a("b.net", PEER)])
 
 
 def test_mistakes_of_the_caller():

@@ -299,6 +299,27 @@ def test_malformed_messages_are_dropped_and_counted():
     nothing(h)
 
 
+def test_damaged_messages():
+    h, m = ready()
+    buf = bytearray(4)
+    m.lookup(OTHER, buf)
+    wholes = (
+        message(0, question(), [a(QUESTION, OUR, 60)], [a(pointer(12), PEER)], flags=0),
+        message(0, b"", [a(OTHER, PEER)], (), [a(pointer(12), FAR)], flags=0x8400),
+    )
+    for seed in range(600):
+        data = bytearray(wholes[seed & 1])
+        number = seed
+        for _ in range(3):
+            number = (number * 1103 + 12345) % 1000003
+            data[number % len(data)] = (0xC0, 0, 255, number >> 3 & 255)[number % 4]
+        h.inject(multicast(bytes(data)))
+        h.clear()
+        m.lookup(OTHER, buf)
+    h.advance(60000)
+    assert m.ready
+
+
 def test_finds_others():
     h, m = ready(None)
     buf = bytearray(4)

@@ -169,6 +169,29 @@ def test_nobody_answers():
     assert len(times) <= 40, len(times)
 
 
+def test_icmp_says_that_nobody_listens():
+    h, c = client((PEER, SECOND))
+    p = asked(h)
+    h.inject(icmp(3, 3, data=p.frame[14:42]))
+    h.inject(answer(asked(h, SECOND), smac=SECOND_MAC))
+    assert c.synced and h.t < 100
+
+
+def test_damaged_answers():
+    h, c = client()
+    q = asked(h)
+    good = answer(q)[42:]
+    for i in range(48):
+        for value in (0, 1, 0x7F, 0x80, 0xFF):
+            data = good[:i] + bytes([value]) + good[i + 1 :]
+            h.inject(udp(123, q.sport, data))
+            h.clear()
+            if c.synced:
+                h, c = client()
+                q = asked(h)
+                good = answer(q)[42:]
+
+
 def test_kiss_of_death():
     h, c = client((PEER, SECOND), interval=64)
     h.inject(answer(asked(h), stratum=0, refid=b"DENY"))
