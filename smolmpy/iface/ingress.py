@@ -3,9 +3,6 @@
 import micropython
 from micropython import const
 
-from .arp import ingress as arp_ingress
-from .ipv4 import ingress as ipv4_ingress
-
 _MAC_HI = const(12)
 _MAC_LO = const(13)
 _GROUP = const(11)
@@ -35,9 +32,9 @@ _EMSGSIZE = const(90)
 
 
 @micropython.viper
-def ingress(iface, budget: int):
+def ingress(iface, needs, budget: int):
     """Handles the frames that wait in the device, `budget` at most."""
-    receive, frame, l4, state = iface._way_in
+    state, receive, frame, l4, _ingress, _egress, ipv4_ingress, arp_ingress = needs
     st = ptr32(state)
     f = ptr8(frame)
     count = 0

@@ -6,7 +6,9 @@ from micropython import const
 from ..errno import EADDRINUSE, EINVAL, ENOMEM
 from ..wire.address import format, format_mac, from_word, parse, parse_cidr, parse_mac, to_word
 from . import counters, demux, icmpv4, neighbor, route, secret, state
+from .arp import ingress as arp_ingress
 from .ingress import ingress
+from .ipv4 import ingress as ipv4_ingress
 from .schedule import delay, egress
 
 _NOW = const(4)
@@ -105,7 +107,16 @@ class Interface:
     def device(self, device):
         self._device = device
         # What the hot paths need of it, in one look-up each.
-        self._way_in = (device.receive, self._frame, self._l4, self._st)
+        self._way_in = (
+            self._st,
+            device.receive,
+            self._frame,
+            self._l4,
+            ingress,
+            egress,
+            ipv4_ingress,
+            arp_ingress,
+        )
         self._transmit = device.transmit
         self._st[_FLAGS] = _LOOPBACK if getattr(device, "loopback", False) else 0
 
@@ -117,7 +128,8 @@ class Interface:
         most 32 frames are taken in and every socket has one turn, so it ends; poll_delay() is 0
         while more waits.
         """
-        state = self._st
+        needs = self._way_in
+        state, _receive, _frame, _l4, take_in, send_out, _ipv4, _arp = needs
         st = ptr32(state)
         M = 0xFFFF
         M |= M << 16
@@ -130,9 +142,9 @@ class Interface:
         st[_FLAGS] = flags & ~(_MORE | _LATER)
         before = st[_C_RX_FRAMES] + st[_C_TX_FRAMES]
         try:
-            ingress(self, _BUDGET)
+            take_in(self, needs, _BUDGET)
             if st[_NEXT_DUE] or st[_WORK] or st[_ANNOUNCE]:
-                egress(self, state)
+                send_out(self, state)
         except OSError:
             # A device should return errors, but many a driver lets those of its bus through.
             st[_C_RX_DEVICE_ERRORS] += 1
