@@ -86,6 +86,7 @@ class Interface:
         buf = memoryview(bytearray(size + 2))
         self._frame = buf[2:]
         self._l4 = buf[36:]
+        self._payload = buf[44:]  # of a datagram
         self._st[_FRAME_SIZE] = size
         self._options = bytearray(40)
         self.device = device

@@ -7,7 +7,7 @@ from ..errno import EADDRINUSE, EDESTADDRREQ
 from ..iface.demux import in_use, lookup
 from ..iface.icmpv4 import closed_port
 from ..iface.interface import HANDLERS
-from ..iface.ipv4 import egress
+from ..iface.ipv4 import egress, reply
 from ..iface.route import source
 from ..kernel import checksum, copy_sum
 from ..wire.address import parse, to_word
@@ -20,6 +20,7 @@ _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
 _PSEUDO = const(10)
+_GROUP = const(11)
 _ADDRESS_TABLE = const(128)
 
 _C_UDP_RX = const(69)
@@ -66,12 +67,14 @@ def ingress(iface, state, frame, l4, n: int):
     socket = iface.sockets[slot]
     _iface, _state, _slot, _tx_ring, _tx, _frame, _l4, ring, rx = socket._parts
     r = ptr32(ring)
-    at = int(reserve(ring, length - _UDP_HEADER))
+    at = -1
+    if r[_R_CAPACITY]:
+        at = int(reserve(ring, length - _UDP_HEADER))
     if at < 0:
         if given and int(checksum(l4, 0, length, s)) != 0xFFFF:
             st[_C_UDP_CHECKSUM] += 1
         elif not r[_R_CAPACITY]:
-            # A service (smolmpy/services) reads it where it lies.
+            # A handler or a service (smolmpy/services) reads it where it lies.
             st[_C_UDP_RX] += 1
             socket._arrived(frame, l4, length)
         else:
@@ -101,6 +104,7 @@ class UDPSocket(PacketSocket):
     def __init__(self, rx, tx, packets=4):
         super().__init__(rx, tx, packets)
         self._local = bytearray(4)
+        self._handler = None
         self._connected = None
         self._peer_known = 0
         self._peer_port = 0
@@ -109,6 +113,66 @@ class UDPSocket(PacketSocket):
         super()._attach(iface, slot)
         iface._udp_ingress = ingress
         self._tx_ring[_R_LIMIT] = iface.mtu - 28
+
+    @property
+    def handler(self):
+        """A function that takes datagrams where they lie, instead of the ring; None for none.
+
+        It is called within poll() as handler(socket, payload, n): payload is a memoryview whose
+        first n bytes are the datagram. It may write an answer of up to mtu - 28 bytes over them
+        and return its length; 0 is none. remote_addr and remote_port tell the sender. It must not
+        poll, nor keep the view. What it raises comes out of poll().
+        """
+        return self._handler
+
+    @handler.setter
+    def handler(self, function):
+        if function is not None and not callable(function):
+            raise TypeError("handler must be a function")
+        self._handler = function
+        # A ring without room has datagrams handed over in place.
+        self._rx_ring[_R_CAPACITY] = 0 if function else self._tx_ring[_R_CAPACITY]
+
+    @micropython.viper
+    def _arrived(self, frame, l4, length: int):
+        iface, state, _slot, _tx_ring, _tx, _frame, _l4, ring, _rx = self._parts
+        st = ptr32(state)
+        r = ptr32(ring)
+        p = ptr8(l4)
+        sport = (p[0] << 8) | p[1]
+        r[_R_LAST] = st[_SRC]
+        r[_R_LAST + 1] = st[_DST]
+        r[_R_LAST + 2] = sport
+        n = int(self._handler(self, iface._payload, length - _UDP_HEADER))
+        if n <= 0 or not sport:
+            return
+        n += _UDP_HEADER
+        if st[_GROUP]:
+            # From our own address, then, and to where the sender is on its way.
+            st[_DST] = st[_SRC]
+            if int(source(state)) < 0:
+                return
+        p[0] = p[2]
+        p[1] = p[3]
+        p[2] = sport >> 8
+        p[3] = sport & 255
+        p[4] = n >> 8
+        p[5] = n & 255
+        p[6] = 0
+        p[7] = 0
+        src = st[_SRC]
+        dst = st[_DST]
+        s = ((src >> 16) & 0xFFFF) + (src & 0xFFFF) + ((dst >> 16) & 0xFFFF) + (dst & 0xFFFF)
+        s = int(checksum(l4, 0, n, s + _UDP + n)) ^ 0xFFFF
+        if not s:
+            s = 0xFFFF
+        p[6] = s >> 8
+        p[7] = s & 255
+        st[_C_UDP_TX] += 1
+        if st[_GROUP]:
+            egress(iface, state, frame, n, _UDP, ptr32(_tx_ring)[_R_HOP_LIMIT], 0)
+        else:
+            reply(iface, state, frame, n)
 
     @property
     def local_port(self):

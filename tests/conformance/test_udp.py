@@ -337,3 +337,43 @@ def test_reply():
     assert recv(s) == b"all" and s.reply(b"me") == 2
     h.expect("udp", src=OUR, dst=PEER, dport=5002, data=b"me")
     assert s.reply(bytes(1473)) == -90
+
+
+def test_handler_answers_in_place():
+    h, s = host()
+    seen = []
+
+    def handler(socket, payload, n):
+        seen.append((bytes(payload[:n]), bytes(socket.remote_addr), socket.remote_port))
+        if payload[0] == ord("q"):
+            return 0
+        payload[0:3] = memoryview(b"ans")
+        return n if n > 3 else 3
+
+    s.handler = handler
+    h.inject(udp(5000, 6969, b"question"), udp(5001, 6969, b"quiet"), udp(5002, 6969, b"q"))
+    assert [x[0] for x in seen] == [b"question", b"quiet", b"q"]
+    assert seen[0][1] == addr(PEER) and seen[0][2] == 5000
+    h.expect_nothing()
+    h.inject(udp(5000, 6969, b"Question"), udp(5002, 6969, b"x"))
+    h.expect("udp", src=OUR, sport=6969, dst=PEER, dport=5000, data=b"ansstion", dmac=PEER_MAC)
+    h.expect("udp", dport=5002, data=b"ans")
+    assert recv(s) == EAGAIN
+    # One to everybody is answered from our own address; a bad one is not handed over.
+    n = len(seen)
+    h.inject(udp(5003, 6969, b"all", dst="192.168.69.255", dmac=BROADCAST_MAC))
+    h.expect("udp", src=OUR, dst=PEER, dport=5003, data=b"ans")
+    h.inject(udp(5000, 6969, b"Question", bad_csum=True))
+    assert len(seen) == n + 1
+    h.expect_nothing()
+    s.handler = None
+    h.inject(udp(5000, 6969, b"as before"))
+    assert recv(s) == b"as before"
+    raises(TypeError, "handler", setattr, s, "handler", 5)
+
+
+def test_handler_writes_a_full_datagram():
+    h, s = host(4, 4)
+    s.handler = lambda socket, payload, n: 1472
+    h.inject(udp(5000, 6969, b"a"))
+    assert len(h.expect("udp", dport=5000).data) == 1472
