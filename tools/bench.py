@@ -24,6 +24,8 @@ OPERATIONS = {
     "idle": ("idle poll, 4 sockets", 700, None),
     "arp": ("ARP request answered", 2700, 910),
     "icmp_echo_64": ("ICMP echo, 64 B", 4000, 1370),
+    "udp_handler_64": ("UDP echo, 64 B, by a handler", 5400, 1802),
+    "udp_handler_1400": ("UDP echo, 1400 B, by a handler", 11300, 11314),
     "udp_echo_64": ("UDP echo, 64 B", 5400, 1802),
     "udp_echo_64_row": ("UDP echo, 64 B, four waiting", None, 1802),
     "udp_echo_1400": ("UDP echo, 1400 B", 11300, 11314),

@@ -23,8 +23,8 @@
     29  DUES, DIRTY     where the due and dirty tables begin
     31  SLOTS           how many sockets the tables hold
     32  counters, in the order of counters.py; 74 words are set aside
-    106 LAST_PORTS, LAST_SRC, LAST_DST, LAST_SLOT   where the last TCP segment went;
-                        LAST_PORTS is 0 when that is not to be relied on
+    106 LAST_PORTS, LAST_SRC, LAST_DST, LAST_SLOT   where the last datagram or segment went: the
+                        protocol << 16 | the slot; LAST_PORTS is 0 when that is not to be relied on
     110 CLOCK           milliseconds since the first poll, modulo 2^32
     111 TS_SEEN, TS_VALUE, TS_ECHO  the timestamps of the TCP segment in hand, if it has any
     114 SACK_AT         where its SACK option lies, 0 for none

@@ -173,8 +173,9 @@ def ingress(iface, state, frame, l4, n: int):
         and ports
         and st[_SRC] == st[_LAST_SRC]
         and st[_DST] == st[_LAST_DST]
+        and st[_LAST_SLOT] >> 16 == _TCP
     ):
-        slot = st[_LAST_SLOT]
+        slot = st[_LAST_SLOT] & 0xFFFF
     else:
         slot = int(lookup(iface._demux, state, _TCP))
     if slot >= 0:
@@ -184,7 +185,7 @@ def ingress(iface, state, frame, l4, n: int):
             st[_LAST_PORTS] = ports
             st[_LAST_SRC] = st[_SRC]
             st[_LAST_DST] = st[_DST]
-            st[_LAST_SLOT] = slot
+            st[_LAST_SLOT] = (_TCP << 16) | slot
         seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
         size = n - header
         ring = t[_T_RX_SIZE]

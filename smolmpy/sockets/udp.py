@@ -21,6 +21,10 @@ _DST = const(8)
 _PORTS = const(9)
 _PSEUDO = const(10)
 _GROUP = const(11)
+_LAST_PORTS = const(106)
+_LAST_SRC = const(107)
+_LAST_DST = const(108)
+_LAST_SLOT = const(109)
 _ADDRESS_TABLE = const(128)
 
 _C_UDP_RX = const(69)
@@ -59,11 +63,24 @@ def ingress(iface, state, frame, l4, n: int):
     given = (p[6] << 8) | p[7]
     # The pseudo-header has the length of the datagram, which may be less than the packet's.
     s = st[_PSEUDO] - n + length
-    st[_PORTS] = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
-    slot = int(lookup(iface._demux, state, _UDP))
-    if slot < 0:
-        closed_port(iface, state, frame, l4, n)
-        return
+    ports = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
+    st[_PORTS] = ports
+    if (
+        ports == st[_LAST_PORTS]
+        and st[_SRC] == st[_LAST_SRC]
+        and st[_DST] == st[_LAST_DST]
+        and st[_LAST_SLOT] >> 16 == _UDP
+    ):
+        slot = st[_LAST_SLOT] & 0xFFFF
+    else:
+        slot = int(lookup(iface._demux, state, _UDP))
+        if slot < 0:
+            closed_port(iface, state, frame, l4, n)
+            return
+        st[_LAST_PORTS] = ports
+        st[_LAST_SRC] = st[_SRC]
+        st[_LAST_DST] = st[_DST]
+        st[_LAST_SLOT] = (_UDP << 16) | slot
     socket = iface.sockets[slot]
     _iface, _state, _slot, _tx_ring, _tx, _frame, _l4, ring, rx = socket._parts
     r = ptr32(ring)

@@ -163,7 +163,7 @@ class UDPEcho(Operation):
         self.udp = self.iface.add(UDPSocket(ring, ring, packets=_ROW))
         self.udp.bind(_PORT)
         self.recv_into = self.udp.recv_into
-        self.send_to = self.udp.send_to
+        self.reply = self.udp.reply
         self.buf = bytearray(self.size)
         self.peer.addr = self.addr
 
@@ -176,16 +176,15 @@ class UDPEcho(Operation):
         clock = ptr32(_COUNTER)
         count = ptr32(_COUNT)
         poll = self.poll
-        udp = self.udp
         recv_into = self.recv_into
-        send_to = self.send_to
+        reply = self.reply
         buf = self.buf
         now = count[2] + 1
         count[2] = now
         count[0] -= clock[0]
         poll(now)
         if int(recv_into(buf)) >= 0:
-            send_to(buf, udp.remote_addr, udp.remote_port)
+            reply(buf)
         poll(now)
         count[1] += clock[0]
 
@@ -204,20 +203,38 @@ class UDPEchoRow(UDPEcho):
         clock = ptr32(_COUNTER)
         count = ptr32(_COUNT)
         poll = self.poll
-        udp = self.udp
         recv_into = self.recv_into
-        send_to = self.send_to
+        reply = self.reply
         buf = self.buf
         now = count[2] + 1
         count[2] = now
         count[0] -= clock[0]
         poll(now)
         while int(recv_into(buf)) >= 0:
-            send_to(buf, udp.remote_addr, udp.remote_port)
+            reply(buf)
         count[1] += clock[0]
 
 
 class UDPEchoLongRow(UDPEchoRow):
+    size = 1400
+
+
+@micropython.viper
+def _same(socket, payload, n: int) -> int:
+    return n
+
+
+class UDPHandler(UDPEcho):
+    """A datagram is sent back from where it lies, by a handler that leaves it as it is."""
+
+    turn = Operation.turn
+
+    def setup(self):
+        super().setup()
+        self.udp.handler = _same
+
+
+class UDPHandlerLong(UDPHandler):
     size = 1400
 
 
@@ -445,6 +462,8 @@ OPERATIONS = {
     "idle": Idle,
     "arp": ARP,
     "icmp_echo_64": Echo,
+    "udp_handler_64": UDPHandler,
+    "udp_handler_1400": UDPHandlerLong,
     "udp_echo_64": UDPEcho,
     "udp_echo_1400": UDPEchoLong,
     "udp_echo_64_row": UDPEchoRow,
