@@ -106,7 +106,7 @@ class Pool:
                     s.orphan = False
                     return s
                 if s.state == _TIME_WAIT:
-                    if oldest is None or s.quiet(now) > oldest.quiet(now):
+                    if oldest is None or s.stalled(now) > oldest.stalled(now):
                         oldest = s
                 else:
                     s.hurry(now)
@@ -164,7 +164,7 @@ class Pool:
 
     def add_listener(self, listener, s):
         """From now on `listener`, which owns s, has as many sockets as its backlog."""
-        s.listen(listener.port, listener.addr)
+        self._listen(s, listener)
         self.listeners.append(listener)
         self.feed(listener)
 
@@ -175,6 +175,8 @@ class Pool:
                 if s.state >= _ESTABLISHED:
                     s.abort()
                 self.release(s)
+            elif s.local_port == listener.port:
+                s.quiet = False
         if listener in self.listeners:
             self.listeners.remove(listener)
 
@@ -203,6 +205,8 @@ class Pool:
         s.owner = listener
         s.turn = 0
         s.reset_options()
+        # While all are taken a client is not refused: it tries again in a second.
+        s.quiet = True
         s.listen(listener.port, listener.addr)
 
     def pending(self, listener):

@@ -446,7 +446,7 @@ class socket(Stream):
         """Options that are not known are ignored, as on other boards."""
         if option == _SO_CALLBACK:
             self.callback = value
-            self._told = self._news()
+            self._told = 0
             if self in _watched:
                 if value is None:
                     _watched.remove(self)

@@ -44,6 +44,10 @@ class Program:
             text=True,
             preexec_fn=die_with_parent,
         )
+        # A program that says nothing more must not stop the tests.
+        self.timer = threading.Timer(60, self.process.terminate)
+        self.timer.daemon = True
+        self.timer.start()
 
     def line(self):
         return self.process.stdout.readline().rstrip("\n")
@@ -58,6 +62,7 @@ class Program:
         return self
 
     def __exit__(self, *_):
+        self.timer.cancel()
         stop(self.process)
         self.process.stdout.close()
 
@@ -115,25 +120,20 @@ def test_blocking_http_server(target, on_tap):
 
 @ON_A_TAP
 def test_fifty_clients_at_once(target, on_tap):
-    """Four sockets for fifty clients: each is served, or refused at once; none hangs."""
+    """Four sockets for fifty clients: those that find none free wait, and all are served."""
     program = on_tap(target, HTTP)
     assert program.line() == "ready"
     results = [None] * 50
 
     def client(n):
-        begin = time.monotonic()
-        results[n] = curl(n), time.monotonic() - begin
+        results[n] = curl(n, timeout=60)
 
     threads = [threading.Thread(target=client, args=(n,)) for n in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    served = [n for n in range(50) if results[n][0] == (0, f"GET /{n} HTTP/1.1\n")]
-    refused = [n for n in range(50) if results[n][0][0] == 7]
-    assert len(served) + len(refused) == 50, results
-    assert len(served) >= 4
-    assert max(seconds for _, seconds in results) < 15
+    assert results == [(0, f"GET /{n} HTTP/1.1\n") for n in range(50)]
     assert curl("after") == (0, "GET /after HTTP/1.1\n")
 
 
@@ -396,8 +396,8 @@ for s in more: s.close()
 
 @ON_A_TAP
 def test_the_pool(target, on_tap):
-    with linux_server(lambda connection: None) as port:
-        program = on_tap(target, POOL, PEER, port)
+    with socket.create_server((PEER, 0)) as listener:
+        program = on_tap(target, POOL, PEER, listener.getsockname()[1])
         lines = program.end().splitlines()
     assert "4 12 " in lines[0] and "all 4 TCP sockets of the pool are in use" in lines[0]
     assert lines[1].startswith("12 ") and "all 2 UDP sockets of the pool" in lines[1]

@@ -7,7 +7,7 @@ otherwise the tests that need it are skipped, and the end of the report says how
 import os
 import sys
 
-from tools import bytecode, deps, unixport, venv
+from tools import bytecode, deps, libraries, unixport, venv
 from tools.common import main
 
 
@@ -18,6 +18,7 @@ def _main():
     python = venv.ensure()
     bytecode.ensure()
     unixport.ensure(strict)
+    libraries.ensure(strict)
     # A module that can not be imported must not hide what the others say.
     options = ["--continue-on-collection-errors"]
     os.execv(python, [str(python), "-m", "pytest", *options, *args])

@@ -48,6 +48,7 @@ class PooledTCP(TCPSocket):
         """As for a new connection."""
         self.linger = _LINGER
         self.keep_alive = 0
+        self.quiet = False
         if not self.nagle:
             self.nagle = True
 
@@ -113,13 +114,13 @@ class PooledTCP(TCPSocket):
         if mark != self._mark:
             self._mark = mark
             self._since = now
-        elif self.quiet(now) > self.linger and state != _TIME_WAIT:
+        elif self.stalled(now) > self.linger and state != _TIME_WAIT:
             self.abort()
         if state == _FIN_WAIT_2 and self.recv_queue:
             self.abort()
         return False
 
-    def quiet(self, now):
+    def stalled(self, now):
         """Of an orphan: for how long over() has seen no progress, ms."""
         return (now - self._since) & 0x3FFFFFFF
 
@@ -129,7 +130,7 @@ class PooledTCP(TCPSocket):
         if state == _TIME_WAIT:
             self.abort()
             return True
-        if state == _FIN_WAIT_2 and self.quiet(now) > _LINGER_NEEDED:
+        if state == _FIN_WAIT_2 and self.stalled(now) > _LINGER_NEEDED:
             self.abort()
         return False
 

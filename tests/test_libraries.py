@@ -1,0 +1,266 @@
+"""Libraries that know nothing of smolmpy, unmodified from PyPI, with real peers on a tap."""
+
+import re
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+
+from test_socket import PEER, curl, on_tap  # noqa: F401  (on_tap is a fixture)
+from tools import libraries
+from tools.common import Missing
+from tools.host import ADDRESS
+from tools.launcher import die_with_parent, stop
+
+ON_A_TAP = pytest.mark.parametrize("target", ["unix64", "unix32", "unix-ffi"], indirect=True)
+
+
+def program_file(name):
+    path = shutil.which(name) or shutil.which(f"/usr/sbin/{name}")
+    if not path:
+        raise Missing(f"{name} is not installed: 'make deps' gets it.")
+    return path
+
+
+class Daemon:
+    """A server of Linux's in this network; its output is in `log` when it has been stopped."""
+
+    def __init__(self, *argv):
+        self.process = subprocess.Popen(
+            [str(part) for part in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=die_with_parent,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        stop(self.process)
+        self.log = self.process.stdout.read()
+        self.process.stdout.close()
+
+
+MICRODOT = """
+from microdot import Microdot
+app = Microdot()
+@app.route("/")
+async def index(request):
+    return "<h1>smolmpy</h1>", 200, {"Content-Type": "text/html"}
+@app.post("/echo")
+async def echo(request):
+    return request.body
+@app.get("/big")
+async def big(request):
+    def pieces():
+        for n in range(200):
+            yield "%04d " % n * 20
+    return pieces()
+print("ready")
+app.run(port=80)
+"""
+
+
+@ON_A_TAP
+def test_microdot(target, on_tap, need):  # noqa: F811
+    path = need(libraries.folder, "microdot")
+    text = f"import sys\nsys.path.append({str(path)!r})\n" + MICRODOT
+    program = on_tap(target, text, aio=True, SMOLMPY_POOL="rx=2048 tx=2048")
+    assert program.line() == "ready"
+    time.sleep(0.5)
+    for _ in range(10):
+        status, body = curl("")
+        assert (status, body) == (0, "<h1>smolmpy</h1>")
+    body = "0123456789" * 300
+    assert curl("echo", "--data-binary", body) == (0, body)
+    assert curl("big") == (0, "".join("%04d " % n * 20 for n in range(200)))
+    assert curl("missing", "-w", "%{http_code}")[1].endswith("404")
+    # Connections that are kept, several at once.
+    need(program_file, "ab")
+    done = subprocess.run(
+        ["ab", "-n", "100", "-c", "3", f"http://{ADDRESS}/"], capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert re.search(r"Complete requests: +100", done.stdout), done.stdout + done.stderr
+    assert re.search(r"Failed requests: +0", done.stdout), done.stdout
+
+
+MQTT = """
+import sys, time
+sys.path.append({path!r})
+from umqtt.{module} import MQTTClient
+got = []
+def on_message(topic, message):
+    got.append((topic, message))
+c = MQTTClient(b"smolmpy", sys.argv[1], keepalive=30)
+c.set_callback(on_message)
+c.connect()
+c.subscribe(b"to/me/#", 1)
+c.publish(b"from/me", b"ready", qos=1)
+c.ping()
+while len(got) < 3:
+    c.wait_msg()
+for n in range(50):
+    c.check_msg()
+    time.sleep_ms(2)
+print(got)
+c.publish(b"from/me", b"x" * 3000, retain=True)
+c.disconnect()
+"""
+
+
+@ON_A_TAP
+@pytest.mark.parametrize("module", ["simple", "robust"])
+def test_umqtt(target, on_tap, need, module, tmp_path):  # noqa: F811
+    path = need(libraries.folder, f"micropython-umqtt.{module}")
+    broker = need(program_file, "mosquitto")
+    publish, subscribe = need(program_file, "mosquitto_pub"), need(program_file, "mosquitto_sub")
+    configuration = tmp_path / "mosquitto.conf"
+    configuration.write_text(f"listener 1883 {PEER}\nallow_anonymous true\n")
+    with Daemon(broker, "-c", configuration), Subscription(subscribe) as messages:
+        program = on_tap(target, MQTT.format(path=str(path), module=module), PEER)
+        assert messages.line() == "from/me ready"
+        for n in range(3):
+            subprocess.run(
+                [publish, "-h", PEER, "-t", f"to/me/{n}", "-m", f"hello {n}", "-q", "1"],
+                check=True,
+            )
+        wanted = [(b"to/me/%d" % n, b"hello %d" % n) for n in range(3)]
+        assert program.line() == str(wanted)
+        assert messages.line() == "from/me " + "x" * 3000
+        assert program.end() == ""
+
+
+class Subscription:
+    """mosquitto_sub, subscribed to what the program publishes; `line()` is the next message."""
+
+    def __init__(self, subscribe):
+        self.subscribe = subscribe
+
+    def __enter__(self):
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            self.process = subprocess.Popen(
+                [self.subscribe, "-h", PEER, "-t", "from/me", "-v"],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                preexec_fn=die_with_parent,
+            )  # fmt: skip
+            time.sleep(0.3)
+            if self.process.poll() is None:
+                return self
+            self.process.stdout.close()
+        raise AssertionError("the broker does not come up")
+
+    def line(self):
+        return self.process.stdout.readline().rstrip("\n")
+
+    def __exit__(self, *_):
+        stop(self.process)
+        self.process.stdout.close()
+
+
+@ON_A_TAP
+def test_urequests(target, on_tap, need, tmp_path):  # noqa: F811
+    path = need(libraries.folder, "micropython-urequests")
+    nginx = need(program_file, "nginx")
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "hello.json").write_text('{"answer": 42}')
+    (tmp_path / "www" / "big").write_bytes(b"0123456789" * 3000)
+    with Daemon(nginx, "-p", tmp_path, "-c", nginx_configuration(tmp_path)):
+        time.sleep(0.5)
+        program = on_tap(
+            target,
+            f"""
+import sys
+sys.path.append({str(path)!r})
+import urequests
+base = "http://" + sys.argv[1] + ":8080"
+for n in range(10):
+    r = urequests.get(base + "/hello.json")
+    assert r.status_code == 200
+    assert r.json() == {{"answer": 42}}
+    r.close()
+r = urequests.get(base + "/big")
+print(len(r.content), r.content[-10:])
+r = urequests.get(base + "/nothing")
+print(r.status_code)
+r.close()
+try:
+    urequests.get("http://" + sys.argv[1] + ":9/")
+except OSError as e:
+    print(e.errno)
+""",
+            PEER,
+        )
+        assert program.end().splitlines() == ["30000 b'0123456789'", "404", "111"]
+
+
+def nginx_configuration(folder, tls=""):
+    path = folder / "nginx.conf"
+    path.write_text(f"""
+daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen {PEER}:8080;
+        root {folder}/www;
+    }}
+    {tls}
+}}
+""")
+    return path
+
+
+@ON_A_TAP
+def test_ntp(target, on_tap):  # noqa: F811
+    """As the library ntptime asks: an unconnected socket, sendto, recv of 48 bytes, a timeout."""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((PEER, 123))
+        server.settimeout(20)
+        seconds = 3_976_000_000
+
+        def serve():
+            query, addr = server.recvfrom(100)
+            assert query[0] & 7 == 3 and len(query) == 48
+            answer = bytearray(48)
+            answer[0] = 0x24
+            answer[40:44] = seconds.to_bytes(4, "big")
+            server.sendto(answer, addr)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        program = on_tap(
+            target,
+            """
+import socket, struct, sys
+query = bytearray(48)
+query[0] = 0x1B
+addr = socket.getaddrinfo(sys.argv[1], 123)[0][-1]
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+try:
+    s.settimeout(1)
+    s.sendto(query, addr)
+    print(struct.unpack("!I", s.recv(48)[40:44])[0])
+finally:
+    s.close()
+""",
+            PEER,
+        )
+        assert program.end() == f"{seconds}\n"
+        thread.join()
