@@ -776,6 +776,39 @@ def test_somebody_elses_default_route_stays():
     assert h.iface.gateway == PEER and c.router == GATEWAY
     c.stop()
     assert h.iface.gateway == PEER
+    # And its other routes as well, whatever was in the table before.
+    h = Host(address=False, neighbor=False)
+    h.iface.add_route("10.0.0.0/8", PEER)
+    h.iface.add_route("11.0.0.0/8", PEER)
+    h.iface.remove_route("11.0.0.0/8")
+    c = DHCPClient(h.iface, probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    h.inject(answer(heard(h, REQUEST), ACK, router=GATEWAY))
+    assert h.iface.routes() == [("10.0.0.0/8", PEER), ("0.0.0.0/0", GATEWAY)]
+    c.stop()
+    assert h.iface.routes() == [("10.0.0.0/8", PEER)]
+
+
+def test_full_tables():
+    h = Host(address=False, neighbor=False, addresses=1, routes=1)
+    h.iface.add_route("10.0.0.0/8", PEER)
+    c = DHCPClient(h.iface, probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    h.inject(answer(heard(h, REQUEST), ACK, router=GATEWAY))
+    assert c.bound and h.iface.routes() == [("10.0.0.0/8", PEER)]
+    h = Host(addresses=1)
+    c = DHCPClient(h.iface, probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    h.inject(answer(heard(h, REQUEST), ACK, router=GATEWAY))
+    assert not c.bound and h.iface.addresses() == [OUR + "/24"]
+    h.advance(9000)
+    h.expect_nothing()
+    # There is room again.
+    h.iface.remove_address(OUR)
+    h.advance(1100)
+    m = heard(h, REQUEST)
+    h.inject(answer(m, ACK))
+    assert h.iface.addresses() == [LEASED + "/24"]
 
 
 def test_mistakes_of_the_caller():

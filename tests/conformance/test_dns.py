@@ -109,6 +109,41 @@ def test_aliases_in_one_answer():
     assert got(c) == ["10.0.0.4"]
 
 
+def test_letters_in_any_case():
+    h, c = client()
+    q = asked(h, c, "az09-x.example.org")
+    h.inject(q.frame([cname("AZ09-X.Example.ORG", "QZA.net"), a("qzA.NET", "10.0.0.4")]))
+    assert got(c, "az09-x.example.org") == ["10.0.0.4"]
+    # Other characters have no case.
+    q = asked(h, c, "a[b.org")
+    h.inject(q.frame([a("a{b.org", "10.0.0.4"), a("A{B.org", "10.0.0.4")]))
+    assert got(c, "a[b.org") == ENOENT
+    q = asked(h, c, "a-b.org")
+    h.inject(q.frame([a("a\rb.org", "10.0.0.4")]))
+    assert got(c, "a-b.org") == ENOENT
+
+
+def test_the_longest_names():
+    h, c = client(timeout=60000)
+    part = "x" * 63
+    longest = ".".join([part] * 3) + "." + "y" * 61
+    assert len(longest) == 253
+    q = asked(h, c)
+    at = 12 + len(q.message.question) + 12
+    # One byte more than a name may have, in one piece and in two; a label of 64.
+    for bad in (
+        dns.name(longest.replace("y", "", 1).replace("y" * 60, "y" * 62)),
+        dns.name("z" * 63 + "." + longest[64:], b"") + pointer(at + 20),
+        b"\x40" + b"x" * 64 + b"\0",
+    ):
+        answers = [cname(QUESTION, bad), a(pointer(at), "10.6.6.6")]
+        h.inject(q.frame(answers))
+        assert got(c) == EAGAIN, bad
+    answers = [cname(QUESTION, longest), a(pointer(at), "10.0.0.1")]
+    h.inject(q.frame(answers))
+    assert got(c) == ["10.0.0.1"]
+
+
 def test_aliases_that_we_have_to_follow():
     h, c = client()
     q = asked(h, c)
@@ -519,6 +554,7 @@ def test_truncated_answers_are_asked_for_over_tcp():
     assert got(c) == EAGAIN
     p.send("A", 2, data=data[1:500])
     h.advance(50)
+    assert not any(f[23] == 6 and len(f) > 60 for _, f in h.device.sent), "asked twice"
     p.send("PA", 501, data=data[500:])
     h.advance(50)
     assert got(c) == ["10.0.0.1", "10.0.1.1", "10.0.2.1", "10.0.3.1"]

@@ -51,6 +51,13 @@ def nothing(h):
     assert not h.device.sent, h.rest()
 
 
+def at_once(h):
+    """The message that is sent at this moment."""
+    m = sent(h)
+    assert m.at == h.t, (m.at, h.t)
+    return m
+
+
 def multicast(data, **kw):
     kw["dst"] = kw.get("dst", GROUP)
     kw["dmac"] = kw.get("dmac", GROUP_MAC)
@@ -141,7 +148,7 @@ def test_answers_to_one():
     nothing(h)
     # It does not count as told to all.
     h.inject(asks())
-    ours(*sent(h).answers)
+    ours(*at_once(h).answers)
 
 
 def test_an_unknown_neighbor_is_looked_for_before_it_is_answered():
@@ -205,7 +212,11 @@ def test_no_more_than_once_a_second():
     h.clear()
     for _ in range(2):
         h.inject(asks(kind=dns.ANY, authority=[a(QUESTION, PEER, 120)]))
-        ours(*sent(h).answers)
+        ours(*at_once(h).answers)
+    h.inject(asks(kind=dns.ANY))
+    nothing(h)
+    h.advance(1000)
+    ours(*sent(h).answers)
 
 
 def test_the_name_is_taken():
@@ -392,6 +403,10 @@ def test_the_dns_client_hands_local_names_over():
     h, m = ready(None)
     d = DNSClient(h.iface, [PEER], mdns=m)
     buf = bytearray(4)
+    assert d.lookup("www.org", buf) == EAGAIN
+    h.run()
+    h.device.sent = [f for f in h.device.sent if f[1][23] != 2]
+    h.expect("udp", dport=53)
     assert d.lookup(OTHER, buf) == EAGAIN
     sent(h)
     h.inject(says(a(OTHER, PEER, 120)))

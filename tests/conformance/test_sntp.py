@@ -169,6 +169,19 @@ def test_nobody_answers():
     assert len(times) <= 40, len(times)
 
 
+def test_what_is_just_good_enough():
+    for kw in ({"first": 0x1C}, {"stratum": 15}, {"stratum": 1}, {"delay": 0xFFFFF}):
+        h, c = client()
+        h.inject(answer(asked(h), **kw))
+        assert c.synced, kw
+    for refid in (b"RATX", b"XXXE", b"DENX", b"XXXY", b"RSTX", b"XXXR", b"INIT"):
+        h, c = client(interval=64)
+        h.inject(answer(asked(h), stratum=0, refid=refid))
+        assert c.ignored == 1 and c.interval == 64
+        h.advance(2000)
+        asked(h)
+
+
 def test_icmp_says_that_nobody_listens():
     h, c = client((PEER, SECOND))
     p = asked(h)
