@@ -212,8 +212,10 @@ def context(trusted, anybody):
     """An SSLContext that trusts the certificates in a file, or anybody; None for neither."""
     if not trusted and not anybody:
         return None
-    import ssl
-
+    try:
+        import ssl
+    except ImportError:
+        raise ValueError("this firmware has no ssl")
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if anybody:
         made.verify_mode = ssl.CERT_NONE
@@ -296,7 +298,7 @@ def describe(problem):
 
         name = NAMES.get(problem.args[0], problem.args[0])
         return ": ".join([str(name)] + [str(arg) for arg in problem.args[1:]])
-    return str(problem)
+    return " ".join(str(problem).split())
 
 
 if __name__ == "__main__":

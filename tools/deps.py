@@ -28,6 +28,8 @@ PACKAGES = {
     "apache2-utils": "many HTTP requests at once",
     "mosquitto": "an MQTT broker",
     "mosquitto-clients": "MQTT clients",
+    "iperf3": "measuring throughput",
+    "chromium": "a browser",
     "gcc": "building MicroPython",
     "make": "building MicroPython",
     "pkg-config": "building MicroPython",
