@@ -40,13 +40,18 @@ where that has one; times are milliseconds modulo 2^30, and 0 where a timer does
     50  LAST_PIECE      the first sequence number of the last segment that came before its turn
     51  RETRANSMITS, TIMEOUTS, DUPLICATES, OUT_OF_ORDER     counts
     55  DUP_DUE         segments that came before their turn, and have not been answered
-    56  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN, 8 quiet; 16 NewReno,
+    56  DSACK_FROM, DSACK_LEN   what has come twice, to be reported (RFC 2883)
+    58  PRIOR_CWND, PRIOR_SSTHRESH  from before the last loss, or what seemed one
+    60  REPEATS         low half: segments sent again since then, of which the peer has not said
+                        that it has had them twice; high half: how many more than three segments
+                        may overtake one before it is taken for lost
+    61  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN, 8 quiet; 16 NewReno,
                         32 CUBIC
-    57  HOP_LIMIT
-    58  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
-    62  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
-    63  CUBIC           where CUBIC's words lie (tcp_congestion.py), 0 if it is not used
-    64  the list of what we have beyond RCV_NXT
+    62  HOP_LIMIT
+    63  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
+    67  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
+    68  CUBIC           where CUBIC's words lie (tcp_congestion.py), 0 if it is not used
+    69  the list of what we have beyond RCV_NXT
 
 FLAGS: 1 ACK_NOW, an ACK is due at once; 2 NO_DELAY, Nagle's algorithm is off; 4 RESET, an RST is
 due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any address; 32 TIMING;
@@ -108,16 +113,16 @@ _T_SSTHRESH = const(42)
 _T_SHIFTS = const(45)
 _T_HEARD = const(48)
 _T_RETRANSMITS = const(51)
-_T_OPTIONS = const(56)
-_T_HOP_LIMIT = const(57)
-_T_ACK_DELAY = const(58)
-_T_KEEP_ALIVE = const(59)
-_T_TIMEOUT = const(60)
-_T_TIME_WAIT_MS = const(61)
-_T_SACKED = const(62)
-_T_CUBIC = const(63)
-_T_GAPS = const(64)
-_T_GAPS_LEN = const(65)
+_T_OPTIONS = const(61)
+_T_HOP_LIMIT = const(62)
+_T_ACK_DELAY = const(63)
+_T_KEEP_ALIVE = const(64)
+_T_TIMEOUT = const(65)
+_T_TIME_WAIT_MS = const(66)
+_T_SACKED = const(67)
+_T_CUBIC = const(68)
+_T_GAPS = const(69)
+_T_GAPS_LEN = const(70)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)

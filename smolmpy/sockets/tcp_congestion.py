@@ -10,17 +10,14 @@ from micropython import const
 
 _NOW = const(4)
 
-_T_SND_UNA = const(10)
-_T_SND_MAX = const(12)
 _T_MSS = const(21)
 _T_TX_SIZE = const(27)
 _T_CWND = const(41)
 _T_SSTHRESH = const(42)
-_T_OPTIONS = const(56)
-_T_CUBIC = const(63)
+_T_OPTIONS = const(61)
+_T_CUBIC = const(68)
 
 _O_CONGESTION = const(48)
-_RENO = const(16)
 _CUBIC = const(32)
 
 _W_MAX = const(0)

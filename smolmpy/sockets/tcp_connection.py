@@ -65,7 +65,7 @@ _T_SHIFTS = const(45)
 _T_CHALLENGES = const(47)
 _T_HEARD = const(48)
 _T_SND_SMALL = const(49)
-_T_OPTIONS = const(56)
+_T_OPTIONS = const(61)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)

@@ -56,7 +56,7 @@ _T_RECOVER = const(43)
 _T_SHIFTS = const(45)
 _T_HEARD = const(48)
 _T_SND_SMALL = const(49)
-_T_OPTIONS = const(56)
+_T_OPTIONS = const(61)
 
 _O_QUIET = const(8)
 
@@ -64,7 +64,6 @@ _F_NO_DELAY = const(2)
 _F_PASSIVE = const(8)
 _F_ANY = const(16)
 
-_LISTEN = const(1)
 _SYN_RECEIVED = const(3)
 
 _SYN = const(2)

@@ -100,12 +100,14 @@ _T_HEARD = const(48)
 _T_LAST_PIECE = const(50)
 _T_OUT_OF_ORDER = const(54)
 _T_DUP_DUE = const(55)
-_T_OPTIONS = const(56)
-_T_ACK_DELAY = const(58)
-_T_KEEP_ALIVE = const(59)
-_T_TIME_WAIT_MS = const(61)
-_T_GAPS = const(64)
-_T_GAPS_LEN = const(65)
+_T_DSACK_FROM = const(56)
+_T_DSACK_LEN = const(57)
+_T_OPTIONS = const(61)
+_T_ACK_DELAY = const(63)
+_T_KEEP_ALIVE = const(64)
+_T_TIME_WAIT_MS = const(66)
+_T_GAPS = const(69)
+_T_GAPS_LEN = const(70)
 
 _F_ACK_NOW = const(1)
 _F_PASSIVE = const(8)
@@ -328,7 +330,7 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
         if not (from_nxt >> 31) & 1 and ((from_nxt - window) >> 31) & 1:
             acceptable = 1
     if not acceptable:
-        if not int(_reject(state, tcb, slot, bits, 1 if seq == t[_T_IRS] else 0)):
+        if not int(_reject(state, tcb, slot, l4, bits, size)):
             return
         if window or seq != nxt or not bits & _ACK:
             return
@@ -394,11 +396,14 @@ def _is_recent(state, tcb, slot: int, bits: int) -> int:
 
 
 @micropython.viper
-def _reject(state, tcb, slot: int, bits: int, again: int) -> int:
-    # A segment none of which lies in the window; again: it begins with the peer's SYN. Returns 1
-    # if an ACK has been promised, as is usual.
+def _reject(state, tcb, slot: int, l4, bits: int, size: int) -> int:
+    # A segment none of which lies in the window. Returns 1 if an ACK has been promised, as is
+    # usual.
     st = ptr32(state)
     t = ptr32(tcb)
+    p = ptr8(l4)
+    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+    again = seq == t[_T_IRS]
     kind = t[_T_STATE]
     if bits & _RST:
         return 0
@@ -412,6 +417,10 @@ def _reject(state, tcb, slot: int, bits: int, again: int) -> int:
         return 0
     if kind == _TIME_WAIT and bits & _FIN:
         t[_T_IDLE_DUE] = int(later(st[_NOW], t[_T_TIME_WAIT_MS]))
+    if size and t[_T_FLAGS] & _F_SACK and ((seq - t[_T_RCV_NXT]) >> 31) & 1:
+        # We have had it: the peer hears that, and knows that it need not have sent it again.
+        t[_T_DSACK_FROM] = seq
+        t[_T_DSACK_LEN] = size
     t[_T_FLAGS] |= _F_ACK_NOW
     wake(state, slot)
     return 1

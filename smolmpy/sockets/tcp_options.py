@@ -15,15 +15,15 @@ _SACK_AT = const(114)
 
 _T_FLAGS = const(5)
 _T_ISS = const(9)
-_T_RCV_NXT = const(18)
 _T_MSS = const(21)
-_T_RX_SIZE = const(24)
 _T_SHIFTS = const(45)
 _T_TS_RECENT = const(46)
 _T_LAST_PIECE = const(50)
-_T_OPTIONS = const(56)
-_T_GAPS = const(64)
-_T_GAPS_LEN = const(65)
+_T_DSACK_FROM = const(56)
+_T_DSACK_LEN = const(57)
+_T_OPTIONS = const(61)
+_T_GAPS = const(69)
+_T_GAPS_LEN = const(70)
 
 _F_SACK = const(2048)
 _F_TIMESTAMPS = const(4096)
@@ -132,8 +132,10 @@ def size(tcb) -> int:
     t = ptr32(tcb)
     flags = t[_T_FLAGS]
     n = 12 if flags & _F_TIMESTAMPS else 0
-    if flags & _F_SACK and t[_T_GAPS_LEN]:
-        blocks = t[_T_GAPS_LEN]
+    blocks = t[_T_GAPS_LEN]
+    if t[_T_DSACK_LEN]:
+        blocks += 1
+    if flags & _F_SACK and blocks:
         most = 3 if n else 4
         n += 4 + 8 * (blocks if blocks < most else most)
     return n
@@ -149,7 +151,7 @@ def write(state, tcb, l4) -> int:
     if flags & _F_TIMESTAMPS:
         i += int(_stamp(state, tcb, l4, i))
     n = t[_T_GAPS_LEN]
-    if not flags & _F_SACK or not n:
+    if not flags & _F_SACK or n + t[_T_DSACK_LEN] == 0:
         return i
     # RFC 2018 section 4: first the piece that has grown last, then others.
     most = 3 if i > 20 else 4
@@ -165,6 +167,21 @@ def write(state, tcb, l4) -> int:
     p[i + 2] = _SACK
     start = i
     i += 4
+    if t[_T_DSACK_LEN]:
+        M = 0xFFFF
+        M |= M << 16
+        # What came twice stands before all (RFC 2883 section 4).
+        word = t[_T_DSACK_FROM]
+        edge = 0
+        while edge < 2:
+            p[i] = (word >> 24) & 255
+            p[i + 1] = (word >> 16) & 255
+            p[i + 2] = (word >> 8) & 255
+            p[i + 3] = word & 255
+            word = (word + t[_T_DSACK_LEN]) & M
+            i += 4
+            edge += 1
+        most -= 1
     k = 0
     while k < n and k < most:
         at = newest - k

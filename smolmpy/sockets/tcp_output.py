@@ -64,12 +64,14 @@ _T_SND_SMALL = const(49)
 _T_RETRANSMITS = const(51)
 _T_TIMEOUTS = const(52)
 _T_DUP_DUE = const(55)
-_T_OPTIONS = const(56)
-_T_HOP_LIMIT = const(57)
-_T_KEEP_ALIVE = const(59)
-_T_TIMEOUT = const(60)
-_T_SACKED = const(62)
-_T_GAPS_LEN = const(65)
+_T_DSACK_LEN = const(57)
+_T_REPEATS = const(60)
+_T_OPTIONS = const(61)
+_T_HOP_LIMIT = const(62)
+_T_KEEP_ALIVE = const(64)
+_T_TIMEOUT = const(65)
+_T_SACKED = const(67)
+_T_GAPS_LEN = const(70)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -347,7 +349,7 @@ def _next(parts, state, tcb) -> int:
         if una == t[_T_ISS]:
             queued += 1  # the SYN comes first
         mss = t[_T_MSS]
-        if flags & _F_TIMESTAMPS or t[_T_GAPS_LEN]:
+        if flags & _F_TIMESTAMPS or t[_T_GAPS_LEN] or t[_T_DSACK_LEN]:
             mss -= int(size(tcb))
         ends = 1 if kind == _FIN_WAIT_1 or kind == _CLOSING or kind == _LAST_ACK else 0
         most = mss
@@ -392,7 +394,7 @@ def _next(parts, state, tcb) -> int:
             if flags & _F_RECOVERY:
                 if flags & _F_SACK:
                     flight = int(in_flight(tcb))
-            elif t[_T_DUP_ACKS] < 3:
+            elif t[_T_DUP_ACKS] < 3 + (t[_T_REPEATS] >> 16):
                 window += t[_T_DUP_ACKS] * mss  # limited transmit (RFC 3042)
             if flight + n > window:
                 return 0
@@ -452,6 +454,7 @@ def _sent(state, tcb, ahead: int, n: int, bits: int, filling: int):
     else:
         st[_C_TCP_RETRANSMITS] += 1
         t[_T_RETRANSMITS] += 1
+        t[_T_REPEATS] += 1
         t[_T_FLAGS] &= ~_F_TIMING
     if not filling or ((nxt - end) >> 31) & 1:
         t[_T_SND_NXT] = end
@@ -489,7 +492,7 @@ def _segment(parts, state, tcb, ahead: int, n: int, bits: int) -> int:
         window >>= shift
         if window > 0xFFFF:
             window = 0xFFFF
-        if flags & _F_TIMESTAMPS or t[_T_GAPS_LEN]:
+        if flags & _F_TIMESTAMPS or t[_T_GAPS_LEN] or t[_T_DSACK_LEN]:
             header = int(write(state, tcb, l4))
         if flags & _F_ECHO:
             bits |= _ECE
@@ -589,5 +592,6 @@ def _segment(parts, state, tcb, ahead: int, n: int, bits: int) -> int:
             t[_T_RCV_ADV] = edge
         t[_T_RCV_ACKED] = ack
         t[_T_ACK_DUE] = 0
+        t[_T_DSACK_LEN] = 0
         t[_T_FLAGS] &= ~_F_ACK_NOW
     return 0

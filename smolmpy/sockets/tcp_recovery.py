@@ -26,8 +26,11 @@ _T_SSTHRESH = const(42)
 _T_RECOVER = const(43)
 _T_HIGH_RXT = const(44)
 _T_DUPLICATES = const(53)
-_T_OPTIONS = const(56)
-_T_SACKED = const(62)
+_T_PRIOR_CWND = const(58)
+_T_PRIOR_SSTHRESH = const(59)
+_T_REPEATS = const(60)
+_T_OPTIONS = const(61)
+_T_SACKED = const(67)
 
 _F_AGAIN = const(512)
 _F_RECOVERY = const(1024)
@@ -36,6 +39,8 @@ _F_TIMED_OUT = const(262144)
 
 _O_CONGESTION = const(48)
 _DUP_ACK_THRESHOLD = const(3)
+_MORE_REORDERING = const(2)
+_MOST_REORDERING = const(30)
 
 
 @micropython.viper
@@ -50,16 +55,68 @@ def sacked(state, tcb, l4) -> int:
     i = ptr32(state)[_SACK_AT]
     end = i + p[i + 1]
     i += 2
+    alone = 1
     while i + 8 <= end:
         first = (p[i] << 24) | (p[i + 1] << 16) | (p[i + 2] << 8) | p[i + 3]
         last = (p[i + 4] << 24) | (p[i + 5] << 16) | (p[i + 6] << 8) | p[i + 7]
         i += 8
-        # What lies below SND_UNA is a D-SACK (RFC 2883) or old; beyond SND_MAX it is a lie.
+        # What lies beyond SND_MAX is a lie.
         first = (first - una) & 0x3FFFFFFF
         last = (last - una) & 0x3FFFFFFF
+        if alone and (not last or last >> 29) and first >> 29:
+            _had_twice(tcb)  # the first block, below SND_UNA (RFC 2883)
+        alone = 0
         if first < last and last <= sent:
             insert(tcb, _T_SND_UNA, table, first, last - first)
     return 1 if int(total(tcb, _T_SND_UNA, table, sent)) > before else 0
+
+
+@micropython.viper
+def _had_twice(tcb):
+    # The peer has had a segment twice. If that is so with all that has been sent again, nothing
+    # was lost: they were late, or only their ACKs were lost. So the window becomes what it was
+    # (RFC 3708), and more may overtake a segment before it is taken for lost.
+    t = ptr32(tcb)
+    count = t[_T_REPEATS] & 0xFFFF
+    if not count:
+        return
+    t[_T_REPEATS] -= 1
+    if count > 1 or not t[_T_PRIOR_CWND]:
+        return
+    if t[_T_OPTIONS] & _O_CONGESTION:
+        if t[_T_CWND] < t[_T_PRIOR_CWND]:
+            t[_T_CWND] = t[_T_PRIOR_CWND]
+        t[_T_SSTHRESH] = t[_T_PRIOR_SSTHRESH]
+    t[_T_PRIOR_CWND] = 0
+    flags = t[_T_FLAGS]
+    if flags & _F_TIMED_OUT:
+        t[_T_SND_NXT] = t[_T_SND_MAX]
+    elif t[_T_REPEATS] >> 16 < _MOST_REORDERING:
+        t[_T_REPEATS] += _MORE_REORDERING << 16
+    t[_T_FLAGS] = flags & ~(_F_RECOVERY | _F_AGAIN | _F_TIMED_OUT)
+
+
+@micropython.viper
+def _threshold(tcb) -> int:
+    # How many segments may overtake one before it is taken for lost: three, or more where the net
+    # is known to reorder, but not more than are there to do it.
+    t = ptr32(tcb)
+    most = t[_T_REPEATS] >> 16
+    if most:
+        flight = ((t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF) // t[_T_MSS] - 1 - 3
+        if most > flight:
+            most = flight if flight > 0 else 0
+    return 3 + most
+
+
+@micropython.viper
+def _begin(tcb):
+    # A loss, or what seems one: remembers what it costs, unless it belongs to the one before.
+    t = ptr32(tcb)
+    if not t[_T_FLAGS] & (_F_RECOVERY | _F_TIMED_OUT):
+        t[_T_PRIOR_CWND] = t[_T_CWND]
+        t[_T_PRIOR_SSTHRESH] = t[_T_SSTHRESH]
+        t[_T_REPEATS] = (t[_T_REPEATS] >> 16) << 16
 
 
 @micropython.viper
@@ -76,11 +133,12 @@ def duplicate(state, tcb, slot: int):
         return
     if ((t[_T_SND_NXT] - t[_T_SND_MAX]) >> 31) & 1:
         return  # after a timeout everything goes out again anyhow
-    if t[_T_DUP_ACKS] < _DUP_ACK_THRESHOLD:
+    threshold = int(_threshold(tcb))
+    if t[_T_DUP_ACKS] < threshold:
         if not flags & _F_SACK:
             return
         sent = (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF
-        if int(total(tcb, _T_SND_UNA, t[_T_SACKED], sent)) <= 2 * t[_T_MSS]:
+        if int(total(tcb, _T_SND_UNA, t[_T_SACKED], sent)) <= (threshold - 1) * t[_T_MSS]:
             return
     # RFC 6582 section 3.2 step 2: not for the echo of a recovery that is just over. A timeout has
     # much sent again that the peer had, and without SACK the echo of that looks like a loss, until
@@ -90,6 +148,7 @@ def duplicate(state, tcb, slot: int):
     if t[_T_SND_UNA] == t[_T_RECOVER] and flags & _F_TIMED_OUT and not flags & _F_SACK:
         return
     flight = (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF
+    _begin(tcb)
     reduce(tcb, flight)
     t[_T_RECOVER] = t[_T_SND_MAX]
     t[_T_HIGH_RXT] = t[_T_SND_UNA]
@@ -108,10 +167,13 @@ def progress(state, tcb, slot: int, acked: int):
     if flags & _F_SACK:
         reach(tcb, _T_SND_UNA, t[_T_SACKED], 0)
     t[_T_DUP_ACKS] = 0
+    una = t[_T_SND_UNA]
+    if flags & _F_TIMED_OUT and ((t[_T_RECOVER] - una) >> 31) & 1:
+        flags &= ~_F_TIMED_OUT
+        t[_T_FLAGS] = flags
     if not flags & _F_RECOVERY:
         grow(state, tcb, acked)
         return
-    una = t[_T_SND_UNA]
     mss = t[_T_MSS]
     if not ((una - t[_T_RECOVER]) >> 31) & 1:
         t[_T_FLAGS] = flags & ~(_F_RECOVERY | _F_AGAIN)
@@ -122,14 +184,14 @@ def progress(state, tcb, slot: int, acked: int):
             flight += mss
             t[_T_CWND] = flight if flight < t[_T_SSTHRESH] else t[_T_SSTHRESH]
         return
-    # A part: what is missing next goes out at once.
+    # A part: what is missing next goes out at once; with SACK hole() knows whether anything is.
     if ((t[_T_HIGH_RXT] - una) >> 31) & 1:
         t[_T_HIGH_RXT] = una
-    if not flags & _F_SACK or t[_T_HIGH_RXT] == una:
+    if not flags & _F_SACK:
         t[_T_FLAGS] |= _F_AGAIN
-    if not flags & _F_SACK and t[_T_OPTIONS] & _O_CONGESTION:
-        window = t[_T_CWND] - acked + mss
-        t[_T_CWND] = window if window > mss else mss
+        if t[_T_OPTIONS] & _O_CONGESTION:
+            window = t[_T_CWND] - acked + mss
+            t[_T_CWND] = window if window > mss else mss
     wake(state, slot)
 
 
@@ -138,6 +200,7 @@ def timeout(tcb):
     """The retransmission timer has fired: everything is sent again, beginning with one segment."""
     t = ptr32(tcb)
     flight = (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF
+    _begin(tcb)
     if t[_T_OPTIONS] & _O_CONGESTION:
         if not t[_T_BACKOFF]:
             reduce(tcb, flight)
@@ -172,7 +235,7 @@ def hole(tcb) -> int:
         first = (t[at] - una) & 0x3FFFFFFF
         end = (t[at + 1] - una) & 0x3FFFFFFF
         if begin < first:
-            if top - begin <= 2 * mss and begin:
+            if top - begin <= (2 + (t[_T_REPEATS] >> 16)) * mss and begin:
                 return -1  # it may be under way still, behind what has overtaken it
             t[2] = first - begin
             return begin
