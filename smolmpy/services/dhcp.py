@@ -264,9 +264,13 @@ class DHCPClient(Service):
         self._wait(-1)
 
     def close(self):
-        """Stops, and leaves the interface."""
-        self.stop()
+        """Gives up the address without a word to the server, and leaves the interface."""
         self.iface.remove(self)
+
+    def _detach(self):
+        self._unconfigure()
+        self._enter(_STOPPED)
+        super()._detach()
 
     def release(self):
         """Tells the server that the address is free, gives it up and stops (section 4.4.6)."""
@@ -276,7 +280,7 @@ class DHCPClient(Service):
             self._enter(_STOPPED)
             self._tries = 1
             self._at = (self._st[_NOW] + _RELEASE_PATIENCE) & 0x3FFFFFFF
-            self._wake()
+            self._go()
 
     # Turns
 

@@ -176,8 +176,11 @@ class MDNS(Service):
         if self.ready:
             self._tell(_GROUP, _PORT, 0, 0)
         self._phase = _STOPPED
-        self.iface.leave_group("224.0.0.251")
         self.iface.remove(self)
+
+    def _detach(self):
+        self.iface.leave_group("224.0.0.251")
+        super()._detach()
 
     def _write_label(self):
         # The name with its number, from the second on.

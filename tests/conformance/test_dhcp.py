@@ -344,6 +344,9 @@ def test_damaged_offers():
 
 def test_closing_leaves_nothing_behind():
     h, c = bound()
+    h.iface.remove(c)
+    assert h.iface.addresses() == [] and h.iface.gateway is None
+    h, c = bound()
     c.close()
     assert h.iface.addresses() == [] and h.iface.gateway is None
     h.inject(arp(1, LEASED, GATEWAY))
@@ -384,6 +387,20 @@ def test_lists_are_cut_and_masks_guessed():
     h.inject(answer(m, ACK, mask=None, your="10.1.2.3", options=option(6, four)))
     assert h.iface.addresses() == ["10.1.2.3/8"]
     assert c.dns == ["10.1.1.1", "10.1.1.2", "10.1.1.3"]
+
+
+def test_networks_of_one_or_two():
+    for your, bits, last in (("10.1.2.4", 31, 254), ("10.1.2.5", 31, 254), ("10.1.2.3", 32, 255)):
+        h, c = client(probe=0)
+        mask = b"\xff\xff\xff" + bytes([last])
+        h.inject(answer(heard(h, DISCOVER), OFFER, your=your, mask=mask))
+        h.inject(answer(heard(h, REQUEST), ACK, your=your, mask=mask))
+        assert h.iface.addresses() == ["%s/%d" % (your, bits)], your
+    h, c = client(probe=0)
+    m = heard(h, DISCOVER)
+    for your in ("10.1.2.4", "10.1.2.7"):
+        h.inject(answer(m, OFFER, your=your, mask=b"\xff\xff\xff\xfc"))
+        assert c.state == DHCPClient.SELECTING
 
 
 def test_probes_before_use():
