@@ -1,0 +1,248 @@
+"""TLS over smolmpy's sockets: client and server, blocking and under asyncio, against OpenSSL."""
+
+import contextlib
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from test_libraries import Daemon, nginx_configuration, program_file
+from test_socket import PEER, on_tap  # noqa: F401  (a fixture)
+from tools.common import Missing
+from tools.host import ADDRESS
+
+# The other interpreters are built without TLS.
+pytestmark = pytest.mark.parametrize("target", ["unix64"], indirect=True)
+
+
+@pytest.fixture
+def certificate(need, tmp_path):
+    """A self-signed certificate and its key: PEM files, and DER files beside them."""
+    need(_require_openssl)
+    make = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+        f" -subj /CN={PEER} -addext subjectAltName=DNS:smolmpy.test,IP:{PEER}"
+        f" -keyout {tmp_path}/key.pem -out {tmp_path}/cert.pem"
+    )
+    for command in (
+        make,
+        f"openssl x509 -in {tmp_path}/cert.pem -outform der -out {tmp_path}/cert.der",
+        f"openssl ec -in {tmp_path}/key.pem -outform der -out {tmp_path}/key.der",
+    ):
+        subprocess.run(command.split(), check=True, capture_output=True)
+    return tmp_path
+
+
+def _require_openssl():
+    if not shutil.which("openssl"):
+        raise Missing("openssl is not installed: 'make deps' gets it.")
+
+
+def linux_client(certificate):
+    context = ssl.create_default_context(cafile=certificate / "cert.pem")
+    context.check_hostname = False
+    return context.wrap_socket(socket.create_connection((ADDRESS, 443), 10))
+
+
+CLIENT = """
+import socket, ssl, sys
+folder, host, port = sys.argv[1:4]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.verify_mode = ssl.CERT_REQUIRED
+context.load_verify_locations(folder + "/cert.der")
+s = socket.socket()
+s.settimeout(10)
+s.connect(socket.getaddrinfo(host, int(port))[0][-1])
+t = context.wrap_socket(s, server_hostname="smolmpy.test")
+t.write(b"GET /big HTTP/1.0\\r\\n\\r\\n")
+print(t.readline())
+total = 0
+buf = bytearray(1000)
+while total < int(sys.argv[4]):
+    n = t.readinto(buf)
+    if not n:
+        break
+    total += n
+print(total)
+t.close()
+try:
+    s.recv(1)
+except OSError as e:
+    print(e.errno)
+"""
+
+
+def test_client_of_nginx(target, on_tap, certificate, need):  # noqa: F811
+    nginx = need(program_file, "nginx")
+    (certificate / "www").mkdir()
+    (certificate / "www" / "big").write_bytes(b"0123456789" * 10000)
+    server = f"""
+    server {{
+        listen {PEER}:443 ssl;
+        ssl_certificate {certificate}/cert.pem;
+        ssl_certificate_key {certificate}/key.pem;
+        root {certificate}/www;
+    }}"""
+    with Daemon(nginx, "-p", certificate, "-c", nginx_configuration(certificate, server)):
+        time.sleep(0.5)
+        program = on_tap(target, CLIENT, certificate, PEER, 443, 1000000)
+        status, total, closed = program.end().splitlines()
+        assert status == "b'HTTP/1.1 200 OK\\r\\n'" and closed == "9"
+        assert int(total) > 100000  # and the header
+
+
+def test_client_of_s_server(target, on_tap, certificate):  # noqa: F811
+    """Also: a certificate that is not the one expected ends the connection with an error."""
+    argv = ["openssl", "s_server", "-accept", f"{PEER}:4433", "-HTTP", "-quiet"]
+    argv += ["-cert", f"{certificate}/cert.pem", "-key", f"{certificate}/key.pem"]
+    (certificate / "big").write_bytes(b"HTTP/1.0 200 ok\r\n\r\n" + b"x" * 100001)
+    process = subprocess.Popen(argv, cwd=certificate, stdin=subprocess.PIPE)
+    try:
+        _wait_for(4433)
+        program = on_tap(target, CLIENT, certificate, PEER, 4433, 100003)
+        assert program.end().splitlines() == ["b'HTTP/1.0 200 ok\\r\\n'", "100003", "9"]
+        other = CLIENT.replace('"smolmpy.test"', '"other.test"')
+        output = on_tap(target, other, certificate, PEER, 4433, 1).end()
+        assert "OSError" in output or "ValueError" in output
+    finally:
+        process.stdin.close()
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(port):
+    for _ in range(100):
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection((PEER, port)).close()
+            return
+        time.sleep(0.05)
+    raise AssertionError("the server does not come up")
+
+
+SERVER = """
+import socket, ssl, sys
+folder = sys.argv[1]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(folder + "/cert.der", folder + "/key.der")
+s = socket.socket()
+s.bind(("", 443))
+s.listen(2)
+print("ready")
+while True:
+    c, a = s.accept()
+    c.settimeout(2)
+    try:
+        t = context.wrap_socket(c, server_side=True)
+        line = t.readline()
+        while t.readline() not in (b"", b"\\r\\n"):
+            pass
+        t.write(b"HTTP/1.0 200 OK\\r\\n\\r\\n")
+        t.write(line * int(sys.argv[2]))
+        t.close()
+    except OSError as e:
+        print(e.errno)
+        c.close()
+"""
+
+
+def test_blocking_server(target, on_tap, certificate):  # noqa: F811
+    program = on_tap(target, SERVER, certificate, 500)
+    assert program.line() == "ready"
+    for n in range(5):
+        done = subprocess.run(
+            ["curl", "-sS", "--cacert", certificate / "cert.pem", "--resolve",
+             f"smolmpy.test:443:{ADDRESS}", f"https://smolmpy.test/{n}"],
+            capture_output=True, text=True, timeout=20,
+        )  # fmt: skip
+        assert done.stdout == f"GET /{n} HTTP/1.1\n" * 500, done.stderr
+    done = subprocess.run(
+        ["openssl", "s_client", "-connect", f"{ADDRESS}:443", "-quiet", "-verify_quiet"],
+        input="GET /s_client\r\n\r\n", capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    assert done.stdout.count("GET /s_client") == 500, done
+
+
+def test_blocking_server_and_a_client_that_stops_reading(
+    target, on_tap, certificate  # noqa: F811
+):  # fmt: skip
+    """The timeout ends the call; the next client is served."""
+    program = on_tap(target, SERVER, certificate, 40000)
+    assert program.line() == "ready"
+    with linux_client(certificate) as deaf:
+        # A window as small as Linux allows.
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        deaf.sendall(b"GET /deaf HTTP/1.1\r\n\r\n")
+        assert program.line() == "110"
+        with linux_client(certificate) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert client.recv(15).startswith(b"HTTP/1.0 200 OK"[:1])
+
+
+ASYNC = """
+import asyncio, ssl, sys
+folder = sys.argv[1]
+async def serve(reader, writer):
+    try:
+        while True:
+            line = await reader.readline()
+            if not line:
+                break
+            writer.write(line.upper())
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    except OSError as e:
+        print(e.errno)
+async def main():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder + "/cert.der", folder + "/key.der")
+    server = await asyncio.start_server(serve, "0.0.0.0", 443, ssl=context)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.verify_mode = ssl.CERT_REQUIRED
+    client.load_verify_locations(folder + "/cert.der")
+    r, w = await asyncio.open_connection(sys.argv[2], int(sys.argv[3]), client, "smolmpy.test")
+    w.write(b"hello\\n")
+    await w.drain()
+    print(await r.readline())
+    w.close()
+    await w.wait_closed()
+    await server.wait_closed()
+asyncio.run(main())
+"""
+
+
+def test_asyncio(target, on_tap, certificate):  # noqa: F811
+    """A client of Linux's server, then a server: one peer reads nothing, others are served."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    with socket.create_server((PEER, 0)) as listener:
+
+        def serve():
+            with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+                connection.sendall(connection.recv(100) * 2)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        program = on_tap(
+            target, ASYNC, certificate, PEER, listener.getsockname()[1], aio=True,
+            SMOLMPY_POOL="rx=2048 tx=2048",
+        )  # fmt: skip
+        assert program.line() == "b'hello\\n'"
+        thread.join()
+    with linux_client(certificate) as deaf:
+        deaf.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                deaf.sendall(b"x" * 99 + b"\n")
+        for n in range(3):
+            with linux_client(certificate) as client:
+                for line in (b"one\n", b"x" * 2000 + b"\n"):
+                    client.sendall(line)
+                    got = b""
+                    while len(got) < len(line):
+                        got += client.recv(4000)
+                    assert got == line.upper()
