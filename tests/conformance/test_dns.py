@@ -649,6 +649,44 @@ def test_resolve_before_the_first_poll():
     assert 10000 <= h.t <= 10200, h.t
 
 
+def test_names_for_sockets():
+    from smolmpy.services import resolver
+
+    h = Host()
+
+    class Net:
+        iface = h.iface
+        dns = []
+        busy = False
+        resolve = None
+        answer = True
+
+        def pump(self):
+            h.run()
+            if h.device.sent:
+                q = Asked(h)
+                if self.answer:
+                    h.inject(q.frame([a(QUESTION, "10.0.0.1")]))
+
+        def rest(self, limit):
+            h.t += limit
+
+    net = Net()
+    c = resolver.install(net, timeout=3000)
+    assert raises(OSError, None, net.resolve, NAME).errno == ENETUNREACH
+    net.dns = [PEER]
+    assert net.resolve(NAME) == "10.0.0.1" and c.servers == [PEER]
+    net.answer = False
+    start = h.t
+    c.flush()
+    assert raises(OSError, None, net.resolve, NAME).errno == ETIMEDOUT
+    assert 3000 <= h.t - start < 3500
+    for bad in ("", "a..b", "x" * 300):
+        assert raises(OSError, None, net.resolve, bad).errno == ENOENT
+    net.busy = True
+    assert raises(OSError, None, net.resolve, NAME).errno == -16
+
+
 def test_resolve_with_asyncio():
     try:
         import asyncio

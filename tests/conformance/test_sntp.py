@@ -77,6 +77,26 @@ def test_the_time():
     assert c.time() == TODAY + 2 and c.datetime(fields) and fields == [2026, 11, 24, 1, 7, 0, 2, 0]
 
 
+def test_the_boards_clock_is_set():
+    import sys
+
+    class Machine:
+        RTC = RTC
+
+    before = sys.modules.get("machine")
+    sys.modules["machine"] = Machine
+    try:
+        h = Host()
+        c = SNTPClient(h.iface, [PEER])
+    finally:
+        if before is None:
+            del sys.modules["machine"]
+        else:
+            sys.modules["machine"] = before
+    h.inject(answer(asked(h)))
+    assert c._rtc.set == [[2026, 11, 24, 1, 7, 0, 0, 0]], c._rtc.set
+
+
 def test_half_the_way_is_added():
     h, c = client()
     q = asked(h)
