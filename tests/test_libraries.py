@@ -117,7 +117,11 @@ c.disconnect()
 @ON_A_TAP
 @pytest.mark.parametrize("module", ["simple", "robust"])
 def test_umqtt(target, on_tap, need, module, tmp_path):  # noqa: F811
-    path = need(libraries.folder, f"micropython-umqtt.{module}")
+    # Installed side by side: `robust` builds on `simple`.
+    path = tmp_path / "lib"
+    for name in ("simple", "robust"):
+        folder = need(libraries.folder, f"micropython-umqtt.{name}")
+        shutil.copytree(folder, path, dirs_exist_ok=True)
     broker = need(program_file, "mosquitto")
     publish, subscribe = need(program_file, "mosquitto_pub"), need(program_file, "mosquitto_sub")
     configuration = tmp_path / "mosquitto.conf"
@@ -152,6 +156,9 @@ class Subscription:
             )  # fmt: skip
             time.sleep(0.3)
             if self.process.poll() is None:
+                self.timer = threading.Timer(60, self.process.terminate)
+                self.timer.daemon = True
+                self.timer.start()
                 return self
             self.process.stdout.close()
         raise AssertionError("the broker does not come up")
@@ -160,6 +167,7 @@ class Subscription:
         return self.process.stdout.readline().rstrip("\n")
 
     def __exit__(self, *_):
+        self.timer.cancel()
         stop(self.process)
         self.process.stdout.close()
 
