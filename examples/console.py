@@ -37,8 +37,8 @@ class Gone(Exception):
     """The other end has closed, or takes nothing."""
 
 
-class Session(io.IOBase):
-    """The connection as a stream to write to, and the source of lines."""
+class Session:
+    """The connection of the moment: bytes and lines from it, text to it."""
 
     def __init__(self, iface, device, port):
         self.iface = iface
@@ -48,6 +48,10 @@ class Session(io.IOBase):
         self.socket.nagle = False
         self.socket.keep_alive = 60000
         self.byte = bytearray(1)
+        self.begin()
+
+    def begin(self):
+        """Forgets what the last client has left."""
         self.line = bytearray()
         self._telnet = 0  # bytes of a command of telnet's that are to be skipped
         self._sub = False
@@ -57,7 +61,12 @@ class Session(io.IOBase):
         """Sends text, its line ends as telnet has them; raises Gone."""
         if not isinstance(data, str):
             data = bytes(data).decode()
-        view = memoryview(data.replace("\n", "\r\n").encode())
+        self.put(data.replace("\n", "\r\n").encode())
+        return len(data)
+
+    def put(self, data):
+        """Sends bytes, all of them; raises Gone."""
+        view = memoryview(data)
         since = board.ticks_ms()
         while view:
             n = self.socket.send(view)
@@ -73,20 +82,27 @@ class Session(io.IOBase):
                 view = view[n:]
                 since = now
         self.iface.poll(board.ticks_ms())
-        return len(data)
 
-    def readline(self):
-        """The next line without its end, or None if it is not complete; raises Gone."""
+    def take(self):
+        """The next byte, telnet's own left out; -1 if there is none yet. Raises Gone."""
         while True:
             n = self.socket.recv_into(self.byte)
             if n == -EAGAIN:
-                return None
+                return -1
             if n <= 0:
                 raise Gone
             byte = self.byte[0]
             last, self._last = self._last, byte
-            if self._skips(byte) or byte == 0 or byte == 10 and last == 13:
-                continue
+            # After its CR telnet sends a zero or a LF.
+            if not self._skips(byte) and not (last == 13 and byte in (0, 10)):
+                return byte
+
+    def readline(self):
+        """The next line without its end, or None if it is not complete; raises Gone."""
+        while True:
+            byte = self.take()
+            if byte < 0:
+                return None
             if byte in (10, 13):
                 line, self.line = self.line, bytearray()
                 return bytes(line).decode()
@@ -162,7 +178,7 @@ class Console:
             self.attempts = ATTEMPTS
             self.names = {"print": self._print, "quit": sys.exit}
             self.block = ""
-            session.line = bytearray()
+            session.begin()
             session.write("password: ")
         line = session.readline()
         while line is not None:

@@ -16,6 +16,7 @@ body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0; }
 h2 { font-size: 1rem; margin: 2rem 0 .5rem; }
 .facts { color: GrayText; margin: .25rem 0 0; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; }
 th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid #8884; }
@@ -71,7 +72,7 @@ def _row(*cells):
 
 
 def _state(name):
-    return '<span class="state %s">%s</span>' % (name, name)
+    return '<span class="state %s">%s</span>' % (name, name) if name else ""
 
 
 def html(server, refresh=2):
@@ -87,19 +88,20 @@ def html(server, refresh=2):
     if iface.gateway:
         facts.append("gateway " + iface.gateway)
     facts.append("up " + _time(server.uptime))
-    facts.append("%d requests" % server.requests)
+    facts.append("requests: %d" % server.requests)
     if hasattr(gc, "mem_free"):
-        facts.append("%d bytes of heap free" % gc.mem_free())
+        facts.append("heap free: %d bytes" % gc.mem_free())
     yield '<p class="facts">%s</p>\n' % escape(" · ".join(facts))
-    yield "<h2>Sockets</h2>\n<table>\n<tr><th>Kind<th>State<th>Local<th>Remote"
+    yield '<h2>Sockets</h2>\n<div class="wide"><table>\n<tr><th>Kind<th>State<th>Local<th>Remote'
     yield '<th class="n">To receive<th class="n">To be acknowledged</tr>\n'
     for kind, state, local, remote, queued, unacked in sockets(iface):
         state = _state(escape(state))
         yield _row(escape(kind), state, escape(local), escape(remote), queued, unacked)
-    yield "</table>\n<h2>Neighbors</h2>\n<table>\n<tr><th>Address<th>Ethernet<th>State</tr>\n"
+    yield '</table></div>\n<h2>Neighbors</h2>\n<div class="wide"><table>\n'
+    yield "<tr><th>Address<th>Ethernet<th>State</tr>\n"
     for addr, mac, kind in iface.neighbors():
         yield _row(escape(addr), escape(mac), _state(escape(kind)))
-    yield '</table>\n<h2>Counters</h2>\n<dl class="counters">\n'
+    yield '</table></div>\n<h2>Counters</h2>\n<dl class="counters">\n'
     counters = iface.counters()
     for name in sorted(counters):
         row = "<div%s><dt>%s</dt><dd>%d</dd></div>\n"

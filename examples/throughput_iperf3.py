@@ -132,7 +132,8 @@ class Server:
         if self.phase != _CLOSING and not self.control.may_recv():
             print("the client has gone")
             self._finish()
-        if self.control.state in (TCPSocket.CLOSED, TCPSocket.TIME_WAIT):
+        state = self.control.state
+        if state == TCPSocket.CLOSED or state == TCPSocket.TIME_WAIT:
             self._reset()
         elif (self.now - self.since) & 0x3FFFFFFF > SILENCE_MS:
             print("the client is silent")

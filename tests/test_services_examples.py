@@ -22,7 +22,8 @@ from tools.common import ROOT
 from tools.exchange import pattern
 from tools.host import ADDRESS
 
-HASTY = ROOT / "tests" / "programs" / "hasty_http_server.py"
+PROGRAMS = ROOT / "tests" / "programs"
+HASTY = PROGRAMS / "hasty_http_server.py"
 EVERYWHERE = ["unix64", "unix32", "board"]
 
 
@@ -671,11 +672,16 @@ def test_mqtt_nobody(place, need, tap):
 # throughput.py
 
 
+def locked_on_unix(place, name):
+    """The example, or the program that runs it with a locked heap."""
+    return EXAMPLES / f"{name}.py" if place == "board" else PROGRAMS / f"locked_{name}.py"
+
+
 @on()
 def test_throughput_services(place, need, stage):
     data = pattern(300_000)
     stage.clear()
-    with host(place, need, EXAMPLES / "throughput.py", "-b", "2048") as server:
+    with host(place, need, locked_on_unix(place, "throughput"), "-b", "2048") as server:
         for _ in range(2):
             with socket.create_connection((ADDRESS, 9), 10) as sock:
                 sock.sendall(data)
@@ -715,7 +721,7 @@ def test_throughput_with_iperf3(place, need, stage):
     need(require, "iperf3")
     args = ["-n", "2", "-b", "4096"]
     stage.clear()
-    with host(place, need, EXAMPLES / "throughput_iperf3.py", *args) as server:
+    with host(place, need, locked_on_unix(place, "throughput_iperf3"), *args) as server:
         for extra in ([], ["-R"], ["-P", "2"], ["-R", "-P", "2"]):
             argv = ["iperf3", "-J", "-c", ADDRESS, "-n", "4M", *extra]
             done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
@@ -835,6 +841,26 @@ def test_console_session_ends(console, farewell):
     with Talk() as talk:
         talk.login()
         assert "NameError" in talk.ask("y")
+
+
+@on("unix64", "unix32")
+def test_console_as_the_terminal_of_a_prompt(place, need, stage):
+    """console_repl.py, with what calls it on a board played by a program."""
+    stage.clear()
+    with host(place, need, PROGRAMS / "terminal.py") as server:
+        for _ in range(2):
+            with Talk() as talk:
+                talk.login()
+                talk.sock.sendall(b"6 * 7\r")
+                assert talk.until(b">>> ") == "6 * 7\r\n42\r\n"
+                talk.sock.sendall(b"'x' * 5000\r\0")
+                assert talk.until(b">>> ") == f"'x' * 5000\r\n'{'x' * 5000}'\r\n"
+        with Talk() as talk:
+            talk.until(b"password: ")
+            talk.say("guess")
+            with pytest.raises(AssertionError):
+                talk.until(b">>> ")
+        assert server.running()
 
 
 # What they share
