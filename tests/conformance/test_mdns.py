@@ -53,8 +53,9 @@ def nothing(h):
 
 def at_once(h):
     """The message that is sent at this moment."""
+    now = h.t
     m = sent(h)
-    assert m.at == h.t, (m.at, h.t)
+    assert m.at == now, (m.at, now)
     return m
 
 
