@@ -293,7 +293,11 @@ class socket(Stream):
         return s, s._peer
 
     def _pending(self):
-        return _pool.pending(self)
+        net.busy = True
+        try:
+            return _pool.pending(self)
+        finally:
+            net.busy = False
 
     def connect(self, addr):
         """To (address, port). Without a timeout TCP itself gives up, after minutes."""

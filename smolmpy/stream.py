@@ -167,7 +167,11 @@ class Stream(io.IOBase):
                 return sock.recv_into(buf, n)
             return self._tell()
         if state == _DATAGRAM:
-            r = sock.peek_into(buf) if peek else sock.recv_into(buf)
+            net.busy = True
+            try:
+                r = sock.peek_into(buf) if peek else sock.recv_into(buf)
+            finally:
+                net.busy = False
             return r if r < n else n
         if state == _CONNECTING:
             self._progress()
@@ -203,7 +207,11 @@ class Stream(io.IOBase):
         if state == _DATAGRAM:
             if n < len(buf):
                 buf = memoryview(buf)[:n]
-            return self._sock.send(buf)
+            net.busy = True
+            try:
+                return self._sock.send(buf)
+            finally:
+                net.busy = False
         if state == _CONNECTING:
             self._progress()
             if self._state == _CONNECTING:
@@ -225,7 +233,7 @@ class Stream(io.IOBase):
     def _recv_all(self, buf, n):
         # Fills buf as far as n where it may wait; what there is where it may not.
         r = self._recv_wait(buf, n)
-        if r <= 0 or r == n or self._state == _DATAGRAM:
+        if r <= 0 or r == n or not self._timeout or self._state == _DATAGRAM:
             return r
         got = r
         view = memoryview(buf)
