@@ -132,7 +132,11 @@ def _resolve(host):
     except ValueError:
         pass
     if net.resolve is None:
-        raise OSError(_EAI_NONAME)
+        if not net.dns:
+            raise OSError(_EAI_NONAME)
+        from smolmpy.services import resolver
+
+        resolver.install(net)
     found = net.resolve(host)
     return found if isinstance(found, str) else format(found)
 
@@ -476,11 +480,10 @@ class socket(Stream):
             stream.keep_alive = value * 1000
 
     def _member(self, joins, mreq):
-        # RFC 1112 section 6.4
-        mac = bytes((1, 0, 0x5E, mreq[1] & 127, mreq[2], mreq[3]))
-        if mreq[0] >> 4 != 14 or len(mreq) < 8:
+        group = bytes(mreq[:4])
+        if group[0] >> 4 != 14 or len(mreq) < 8:
             raise ValueError("not a multicast group")
-        (net.iface.add_multicast if joins else net.iface.remove_multicast)(mac)
+        self._call(net.iface.join_group if joins else net.iface.leave_group, group)
 
     def makefile(self, *_):
         """The socket itself, which is a stream."""

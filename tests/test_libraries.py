@@ -272,3 +272,86 @@ finally:
         )
         assert program.end() == f"{seconds}\n"
         thread.join()
+
+
+@ON_A_TAP
+def test_dhcp_and_names(target, on_tap, need, tmp_path):  # noqa: F811
+    """`ifconfig("dhcp")`, and names in getaddrinfo and connect."""
+    dnsmasq = need(program_file, "dnsmasq")
+    options = (
+        "-k -C /dev/null -i tap3 --bind-interfaces --user=root --no-hosts --no-ping -R --pid-file"
+        " --dhcp-range=192.168.69.50,192.168.69.60,1h --local=/test/"
+        f" --address=/server.test/{PEER} --dhcp-leasefile={tmp_path}/leases"
+    )
+    with Daemon(dnsmasq, *options.split()):
+        time.sleep(0.3)
+        program = on_tap(
+            target,
+            """
+import network, socket
+lan = network.LAN()
+lan.active(True)
+lan.ifconfig("dhcp")
+print(lan.ifconfig(), lan.isconnected(), lan.ipconfig("has_dhcp4"))
+print(socket.getaddrinfo("server.test", 80)[0][4])
+try:
+    socket.getaddrinfo("nobody.test", 80)
+except OSError as e:
+    print(e.errno)
+s = socket.socket()
+try:
+    s.connect(("server.test", 9))
+except OSError as e:
+    print(e.errno)
+lan.ipconfig(dhcp4=False)
+print(lan.ifconfig()[0])
+""",
+            SMOLMPY_NO_ADDRESS="1",
+        )
+        lines = program.end().splitlines()
+    assert len(lines) == 5, lines
+    address = lines[0].split("'")[1]
+    assert address.startswith("192.168.69.5")
+    assert lines == [
+        f"('{address}', '255.255.255.0', '{PEER}', '{PEER}') True True",
+        f"('{PEER}', 80)",
+        "-2",
+        "111",
+        "0.0.0.0",
+    ]
+
+
+@ON_A_TAP
+def test_multicast(target, on_tap):  # noqa: F811
+    """A datagram to a group reaches its member, and nobody after it has left."""
+    import socket
+
+    program = on_tap(
+        target,
+        """
+import socket
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.bind(("", 5007))
+group = bytes((239, 1, 2, 3, 0, 0, 0, 0))
+u.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+u.settimeout(5)
+print("ready")
+print(u.recvfrom(100)[0])
+u.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, group)
+print("left")
+u.settimeout(1)
+try:
+    print(u.recv(100))
+except OSError as e:
+    print(e.errno)
+""",
+    )
+    assert program.line() == "ready"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(PEER))
+        s.sendto(b"to all", ("239.1.2.3", 5007))
+        assert program.line() == "b'to all'"
+        assert program.line() == "left"
+        time.sleep(0.1)
+        s.sendto(b"too late", ("239.1.2.3", 5007))
+    assert program.end() == "110\n"
