@@ -20,7 +20,7 @@ from tools.launcher import die_with_parent, stop
 PROGRAMS = ROOT / "tests" / "programs"
 TAP = "tap2"
 PEER = LINUX.partition("/")[0]
-_TIMEOUT = 8
+_TIMEOUT = 20
 
 _ALONE = (
     "extmod/asyncio_heaplock",
