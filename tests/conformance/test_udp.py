@@ -347,7 +347,7 @@ def test_handler_answers_in_place():
         seen.append((bytes(payload[:n]), bytes(socket.remote_addr), socket.remote_port))
         if payload[0] == ord("q"):
             return 0
-        payload[0:3] = memoryview(b"ans")
+        payload[0:3] = memoryview(b"new")
         return n if n > 3 else 3
 
     s.handler = handler
@@ -356,13 +356,13 @@ def test_handler_answers_in_place():
     assert seen[0][1] == addr(PEER) and seen[0][2] == 5000
     h.expect_nothing()
     h.inject(udp(5000, 6969, b"Question"), udp(5002, 6969, b"x"))
-    h.expect("udp", src=OUR, sport=6969, dst=PEER, dport=5000, data=b"ansstion", dmac=PEER_MAC)
-    h.expect("udp", dport=5002, data=b"ans")
+    h.expect("udp", src=OUR, sport=6969, dst=PEER, dport=5000, data=b"newstion", dmac=PEER_MAC)
+    h.expect("udp", dport=5002, data=b"new")
     assert recv(s) == EAGAIN
     # One to everybody is answered from our own address; a bad one is not handed over.
     n = len(seen)
     h.inject(udp(5003, 6969, b"all", dst="192.168.69.255", dmac=BROADCAST_MAC))
-    h.expect("udp", src=OUR, dst=PEER, dport=5003, data=b"ans")
+    h.expect("udp", src=OUR, dst=PEER, dport=5003, data=b"new")
     h.inject(udp(5000, 6969, b"Question", bad_csum=True))
     assert len(seen) == n + 1
     h.expect_nothing()
