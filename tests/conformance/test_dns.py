@@ -75,7 +75,7 @@ def test_names_and_numbers():
     h, c = client()
     assert got(c, "10.0.0.9") == ["10.0.0.9"]
     h.expect_nothing()
-    for bad in ("", ".", "a..b", "x" * 64, "a b", "caf\u00e9.fr", ".a", "x." * 127 + "x"):
+    for bad in ("", ".", "a..b", "x" * 64, "a b", "se\u00f1al.es", ".a", "x." * 127 + "x"):
         raises(ValueError, "name", c.lookup, bad, bytearray(4))
     q = asked(h, c, "x" * 63 + ".y.z")
     h.inject(q.frame([a(QUESTION, "10.1.2.3")]))
