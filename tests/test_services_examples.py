@@ -313,7 +313,7 @@ def test_web_keeps_a_connection_only_so_long(hasty):
         assert sock.recv(4096).startswith(b"HTTP/1.1 200")
         start = time.monotonic()
         assert sock.recv(1) == b""
-        assert 2 < time.monotonic() - start < 5
+        assert 1.5 < time.monotonic() - start < 4
 
 
 @on("unix64")
@@ -702,7 +702,7 @@ def test_mqtt_who_is_refused_gives_up(place, need, tap, tmp_path):
 
 @on("unix64")
 def test_mqtt_nobody(place, need, tap):
-    code, _, err = run(place, need, "mqtt.py", "-w", "2", PEER, "pub", "a", "b")
+    code, _, err = run(place, need, "mqtt.py", "-w", "1", PEER, "pub", "a", "b")
     assert code == 1 and "ECONNREFUSED; trying again" in err
 
 

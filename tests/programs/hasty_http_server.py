@@ -5,7 +5,7 @@ import sys
 import http_server
 
 http_server.REQUEST_MS = 1000
-http_server.IDLE_MS = 3000
+http_server.IDLE_MS = 2000
 http_server.GRACE_MS = 300
 http_server.STALL_MS = 1000
 http_server.LINGER_MS = 1000
