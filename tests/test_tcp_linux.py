@@ -217,7 +217,9 @@ def test_exchange(peer, name):
     for fault, permille in faults.items():
         for way in ("rx", "tx"):
             count = done[f"{way}_{_COUNTED[fault]}"] - before[f"{way}_{_COUNTED[fault]}"]
-            assert count > permille / 1000 * size / 1460 / 4, f"{way} {fault}"
+            # Of a short exchange's few segments it may be that none was met.
+            expected = permille / 1000 * size / 1460
+            assert count > expected / 4 or expected < 20, f"{way} {fault}"
 
 
 @pytest.mark.parametrize("index", range(len(NEGOTIATIONS)))
