@@ -279,7 +279,7 @@ def test_web_waits_for_nobody(hasty):
         ]
         start = time.monotonic()
         assert get("/")[0] == 200
-        assert time.monotonic() - start < 2.5
+        assert time.monotonic() - start < 10
         assert silent[0].recv(1) == b""
 
 
@@ -287,7 +287,7 @@ def test_web_request_that_is_never_complete(hasty):
     start = time.monotonic()
     answer = raw(b"GET / HTTP/1.1\r\n", close=False)
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert 0.9 < time.monotonic() - start < 3
+    assert 0.9 < time.monotonic() - start < 10
 
 
 def test_web_client_that_stops_reading(hasty):
@@ -313,7 +313,7 @@ def test_web_keeps_a_connection_only_so_long(hasty):
         assert sock.recv(4096).startswith(b"HTTP/1.1 200")
         start = time.monotonic()
         assert sock.recv(1) == b""
-        assert 1.5 < time.monotonic() - start < 4
+        assert 1.5 < time.monotonic() - start < 12
 
 
 @on("unix64")

@@ -156,7 +156,7 @@ def test_dhcp_server_gone_for_longer_than_the_lease(place, need, tmp_path):
         start = time.monotonic()
         program.wait_for("state REBINDING .*")
         program.wait_for("changed None .*")
-        assert 4 < time.monotonic() - start < 8
+        assert 4 < time.monotonic() - start < 20
         with _dnsmasq(tmp_path):
             program.wait_for(rf"changed ({_LEASED}) .*", count=2)
     assert not program.ended_early, program.output
