@@ -275,3 +275,28 @@ def test_6582_window_deflates_after_recovery():
     sent = n + len([q for q in flight(p) if q > at])
     p.send("A", 1, at + sent * MSS)
     assert 1 <= len(flight(p)) <= n // 2 + 1
+
+
+def test_echo_of_a_timeout_is_no_loss():
+    # Without SACK: what the timeout sent again the peer had, and the duplicate ACKs for that say
+    # nothing about what has been sent since, until something beyond it is acknowledged.
+    h, p, s = established(tx=4000, syn={"mss": MSS})
+    s.send(bytes(500))
+    h.run()
+    flight(p)
+    h.advance(250)
+    assert flight(p) == [1]
+    p.send("A", 1, 501)
+    s.send(bytes(500))
+    h.run()
+    assert 501 in flight(p)
+    for _ in range(3):
+        p.send("A", 1, 501)
+    assert 501 not in flight(p)
+    p.send("A", 1, 601)
+    s.send(bytes(500))
+    h.run()
+    flight(p)
+    for _ in range(3):
+        p.send("A", 1, 601)
+    assert 601 in flight(p)
