@@ -2,6 +2,7 @@
 import os
 
 _LEFT_OUT = (
+    "iface/prediction.py",
     "kernel/plain.py",
     "kernel/viper.py",
     "phy/enc28j60.py",

@@ -38,7 +38,8 @@ def transmit(iface, state, frame, length: int) -> int:
     f[9] = (lo >> 16) & 255
     f[10] = (lo >> 8) & 255
     f[11] = lo & 255
-    result = int(iface._transmit(frame, length))
+    hand, view = iface._way_out
+    result = int(hand(view, length))
     if result:
         failed(state, result)
     else:
@@ -76,7 +77,8 @@ def turn_back(iface, state, frame, length: int) -> int:
     f[9] = (lo >> 16) & 255
     f[10] = (lo >> 8) & 255
     f[11] = lo & 255
-    result = int(iface._transmit(frame, length))
+    hand, view = iface._way_out
+    result = int(hand(view, length))
     if result:
         failed(state, result)
     else:

@@ -25,6 +25,7 @@ _ADDRESS_WORDS = const(2)
 _C_UDP_MALFORMED = const(71)
 _C_UDP_CHECKSUM = const(72)
 _C_UDP_NO_SOCKET = const(73)
+_C_IP_PROTOCOL = const(57)
 _C_ICMP_RX = const(60)
 _C_ICMP_MALFORMED = const(61)
 _C_ICMP_CHECKSUM = const(62)
@@ -44,6 +45,7 @@ _UNREACHABLE = const(3)
 _ECHO = const(8)
 _TIME_EXCEEDED = const(11)
 _PARAMETER_PROBLEM = const(12)
+_PROTOCOL_UNREACHABLE = const(2)
 _PORT_UNREACHABLE = const(3)
 _FRAGMENTATION_NEEDED = const(4)
 
@@ -175,6 +177,13 @@ def closed_port(iface, state, frame, l4, n: int):
     else:
         st[_C_UDP_NO_SOCKET] += 1
         unreachable(iface, state, frame, _PORT_UNREACHABLE)
+
+
+@micropython.viper
+def unknown_protocol(iface, state, frame, l4, n: int):
+    """Answers a packet of a protocol that is not there."""
+    ptr32(state)[_C_IP_PROTOCOL] += 1
+    unreachable(iface, state, frame, _PROTOCOL_UNREACHABLE)
 
 
 @micropython.viper

@@ -3,6 +3,9 @@
 import micropython
 from micropython import const
 
+from .arp import ingress as arp_ingress
+from .ipv4 import ingress as ipv4_ingress
+
 _MAC_HI = const(12)
 _MAC_LO = const(13)
 _GROUP = const(11)
@@ -28,18 +31,24 @@ _TYPE_ARP = const(0x0806)
 _TYPE_MIN = const(0x0600)  # below this the field is a length (IEEE 802.3 section 3.2.6)
 _TYPE_VLAN = const(0x8100)
 _TYPE_SERVICE_VLAN = const(0x88A8)
+_ICMP = const(1)
+_TCP = const(6)
+_UDP = const(17)
 _EMSGSIZE = const(90)
 
 
 @micropython.viper
-def ingress(iface, needs, budget: int):
+def ingress(iface, parts, budget: int):
     """Handles the frames that wait in the device, `budget` at most."""
-    state, receive, frame, l4, _ingress, _egress, ipv4_ingress, arp_ingress = needs
+    state, waiting, receive, view, frame, l4, predict, tcp, udp, icmp, arp, examine = parts
     st = ptr32(state)
-    f = ptr8(frame)
+    w = ptr32(waiting)
     count = 0
-    while count < budget:
-        n = int(receive(frame))
+    while w[0]:
+        if count == budget:
+            st[_FLAGS] |= _MORE
+            return
+        n = int(receive(view))
         if n == 0:
             return
         count += 1
@@ -50,35 +59,52 @@ def ingress(iface, needs, budget: int):
             st[_C_RX_DEVICE_ERRORS] += 1
             return
         st[_C_RX_FRAMES] += 1
-        if n < _ETH_HEADER:
-            st[_C_ETH_RUNT] += 1
-            continue
-        if st[_RAW]:
-            iface._raw_ingress(iface, state, frame, n, 0)
-        st[_GROUP] = 0
-        mac = st[_MAC_LO]
-        hi = (f[0] << 8) | f[1]
-        lo = (f[2] << 24) | (f[3] << 16) | (f[4] << 8) | f[5]
-        if lo != mac or hi != st[_MAC_HI]:
-            st[_GROUP] = 1
-            if hi & lo & 0xFFFF != 0xFFFF or lo >> 16 & 0xFFFF != 0xFFFF:
-                if not f[0] & 1 or not int(iface._is_joined(frame)):
-                    st[_C_ETH_NOT_FOR_US] += 1
-                    continue
-        lo = (f[8] << 24) | (f[9] << 16) | (f[10] << 8) | f[11]
-        if f[6] & 1 or (lo == mac and ((f[6] << 8) | f[7]) == st[_MAC_HI]):
-            if f[6] & 1 or not st[_FLAGS] & _LOOPBACK:
-                st[_C_ETH_SOURCE] += 1
-                continue
-        kind = (f[12] << 8) | f[13]
-        if kind == _TYPE_IPV4:
-            ipv4_ingress(iface, state, frame, l4, n - _ETH_HEADER)
-        elif kind == _TYPE_ARP:
-            arp_ingress(iface, state, frame, n)
-        elif kind < _TYPE_MIN:
-            st[_C_ETH_802_3] += 1
-        elif kind == _TYPE_VLAN or kind == _TYPE_SERVICE_VLAN:
-            st[_C_ETH_VLAN] += 1
+        kind = int(predict(frame, state, n))
+        if not kind:
+            examine(iface, state, frame, l4, n)
+        elif kind < 0:
+            arp(iface, state, frame, n)
+        elif kind & 0xFF == _TCP:
+            tcp(iface, state, frame, l4, kind >> 8)
+        elif kind & 0xFF == _UDP:
+            udp(iface, state, frame, l4, kind >> 8)
         else:
-            st[_C_ETH_TYPE] += 1
-    st[_FLAGS] |= _MORE
+            icmp(iface, state, frame, l4, kind >> 8)
+
+
+@micropython.viper
+def examine(iface, state, frame, l4, n: int):
+    """Handles a frame that is not what nearly all are."""
+    st = ptr32(state)
+    f = ptr8(frame)
+    if n < _ETH_HEADER:
+        st[_C_ETH_RUNT] += 1
+        return
+    if st[_RAW]:
+        iface._raw_ingress(iface, iface._frame, n, 0)
+    st[_GROUP] = 0
+    mac = st[_MAC_LO]
+    hi = (f[0] << 8) | f[1]
+    lo = (f[2] << 24) | (f[3] << 16) | (f[4] << 8) | f[5]
+    if lo != mac or hi != st[_MAC_HI]:
+        st[_GROUP] = 1
+        if hi & lo & 0xFFFF != 0xFFFF or lo >> 16 & 0xFFFF != 0xFFFF:
+            if not f[0] & 1 or not int(iface._is_joined(iface._frame)):
+                st[_C_ETH_NOT_FOR_US] += 1
+                return
+    lo = (f[8] << 24) | (f[9] << 16) | (f[10] << 8) | f[11]
+    if f[6] & 1 or (lo == mac and ((f[6] << 8) | f[7]) == st[_MAC_HI]):
+        if f[6] & 1 or not st[_FLAGS] & _LOOPBACK:
+            st[_C_ETH_SOURCE] += 1
+            return
+    kind = (f[12] << 8) | f[13]
+    if kind == _TYPE_IPV4:
+        ipv4_ingress(iface, state, frame, l4, n - _ETH_HEADER)
+    elif kind == _TYPE_ARP:
+        arp_ingress(iface, state, frame, n)
+    elif kind < _TYPE_MIN:
+        st[_C_ETH_802_3] += 1
+    elif kind == _TYPE_VLAN or kind == _TYPE_SERVICE_VLAN:
+        st[_C_ETH_VLAN] += 1
+    else:
+        st[_C_ETH_TYPE] += 1

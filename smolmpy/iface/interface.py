@@ -1,15 +1,22 @@
 """The interface: one device, its addresses, routes and neighbors, and the sockets on it."""
 
+from array import array
+
 import micropython
 from micropython import const
 
 from ..errno import EADDRINUSE, EINVAL, ENOMEM
+from ..kernel import reference
 from ..wire.address import format, format_mac, from_word, parse, parse_cidr, parse_mac, to_word
 from . import counters, demux, icmpv4, neighbor, route, secret, state
 from .arp import ingress as arp_ingress
-from .ingress import ingress
-from .ipv4 import ingress as ipv4_ingress
+from .ingress import examine, ingress
 from .schedule import delay, egress
+
+try:
+    from .prediction_thumb import predict
+except (ImportError, SyntaxError, AttributeError):
+    from .prediction import predict
 
 _NOW = const(4)
 _NEXT_DUE = const(5)
@@ -34,6 +41,8 @@ _C_TX_FRAMES = const(33)
 _C_RX_DEVICE_ERRORS = const(34)
 
 _BUDGET = const(32)
+
+_ALWAYS = array("I", (1,))  # of a device that does not say whether a frame waits
 
 
 # What takes the packets of a protocol; the module of its sockets enters itself here.
@@ -89,7 +98,6 @@ class Interface:
         self._payload = buf[44:]  # of a datagram
         self._st[_FRAME_SIZE] = size
         self._options = bytearray(40)
-        self.device = device
         self._icmp_ingress = icmpv4.ingress
         self._unreachable = icmpv4.unreachable
         self._tcp_ingress = HANDLERS["tcp"]
@@ -98,6 +106,7 @@ class Interface:
         self._igmp_ingress = None
         self._other_ingress = None
         self._igmp = None
+        self.device = device
 
     @property
     def device(self):
@@ -107,19 +116,36 @@ class Interface:
     @device.setter
     def device(self, device):
         self._device = device
-        # What the hot paths need of it, in one look-up each.
-        self._way_in = (
-            self._st,
-            device.receive,
-            self._frame,
-            self._l4,
-            ingress,
-            egress,
-            ipv4_ingress,
-            arp_ingress,
-        )
-        self._transmit = device.transmit
         self._st[_FLAGS] = _LOOPBACK if getattr(device, "loopback", False) else 0
+        self._gather()
+
+    def _gather(self):
+        # What the hot paths need, in one look-up each.
+        state = reference(self._st)
+        waiting = getattr(self._device, "waiting", _ALWAYS)
+        if not isinstance(waiting, int):
+            waiting = reference(waiting)
+        self._way_in = (
+            state,
+            waiting,
+            self._device.receive,
+            self._frame,
+            reference(self._frame),
+            reference(self._l4),
+            predict,
+            self._tcp_ingress or icmpv4.unknown_protocol,
+            self._udp_ingress,
+            self._icmp_ingress,
+            arp_ingress,
+            examine,
+        )
+        self._way_out = (self._device.transmit, self._frame)
+        self._poll_parts = (state, waiting, self._way_in, ingress, egress)
+
+    def _handle(self, protocol, handler):
+        # A module of sockets enters what takes the packets of its protocol.
+        setattr(self, "_%s_ingress" % protocol, handler)
+        self._gather()
 
     @micropython.viper
     def poll(self, now: int) -> int:
@@ -129,8 +155,7 @@ class Interface:
         most 32 frames are taken in and every socket has one turn, so it ends; poll_delay() is 0
         while more waits.
         """
-        needs = self._way_in
-        state, _receive, _frame, _l4, take_in, send_out, _ipv4, _arp = needs
+        state, waiting, way_in, take_in, send_out = self._poll_parts
         st = ptr32(state)
         M = 0xFFFF
         M |= M << 16
@@ -138,13 +163,19 @@ class Interface:
         st[_CLOCK] = (st[_CLOCK] + ((now - st[_NOW]) & 0x3FFFFFFF)) & M
         st[_NOW] = now
         flags = st[_FLAGS]
-        if flags & _LATER:
-            st[_WORK] = 1
-        st[_FLAGS] = flags & ~(_MORE | _LATER)
+        if flags & (_MORE | _LATER):
+            if flags & _LATER:
+                st[_WORK] = 1
+            st[_FLAGS] = flags & ~(_MORE | _LATER)
+        due = st[_NEXT_DUE]
+        wait = ptr32(waiting)[0]
+        if not (wait or st[_WORK] or st[_ANNOUNCE]) and (not due or ((now - due) >> 29) & 1):
+            return 0
         before = st[_C_RX_FRAMES] + st[_C_TX_FRAMES]
         try:
-            take_in(self, needs, _BUDGET)
-            if st[_NEXT_DUE] or st[_WORK] or st[_ANNOUNCE]:
+            if wait:
+                take_in(self, way_in, _BUDGET)
+            if st[_WORK] or st[_ANNOUNCE] or (due and not ((now - due) >> 29) & 1):
                 send_out(self, state)
         except OSError:
             # A device should return errors, but many a driver lets those of its bus through.

@@ -109,19 +109,12 @@ def ingress(iface, state, frame, l4, n: int):
         return
     if header > 20 and not int(_check_options(state, frame, header)):
         return
-    M = 0xFFFF
-    M |= M << 16
     st[_SRC] = src
     st[_DST] = dst
-    # The usual case in line: to our first address, from a neighbor that may have sent it.
-    addr = st[_ADDRESS_TABLE]
-    mask = st[_ADDRESS_TABLE + 1]
-    ours = 1
-    if dst != addr or (src ^ addr) & mask or src == addr or not (src & ~mask) or src | mask == M:
-        ours = int(_judge(state, frame))
-        if ours < 0:
-            st[_C_IP_SOURCE] += 1
-            return
+    ours = int(_judge(state, frame))
+    if ours < 0:
+        st[_C_IP_SOURCE] += 1
+        return
     if not ours or (ours == 1 and st[_GROUP]):
         st[_C_IP_NOT_FOR_US] += 1
         return
@@ -135,7 +128,7 @@ def ingress(iface, state, frame, l4, n: int):
     st[_PSEUDO] = ends + protocol + length
     taken = 0
     if st[_RAW]:
-        taken = int(iface._raw_ingress(iface, state, frame, total + 14, 1))
+        taken = int(iface._raw_ingress(iface, iface._frame, total + 14, 1))
     st[_OPTIONS] = header - 20
     if header > 20:
         _strip_options(iface, state, frame, length)
@@ -293,7 +286,8 @@ def reply(iface, state, frame, length: int) -> int:
     f[9] = (lo >> 16) & 255
     f[10] = (lo >> 8) & 255
     f[11] = lo & 255
-    result = int(iface._transmit(frame, length + 34))
+    transmit, view = iface._way_out
+    result = int(transmit(view, length + 34))
     if result:
         failed(state, result)
     else:
@@ -402,7 +396,8 @@ def egress(iface, state, frame, length: int, protocol: int, hop_limit: int, tos:
     s = ((s & 0xFFFF) + (s >> 16)) ^ 0xFFFF
     f[24] = s >> 8
     f[25] = s & 255
-    result = int(iface._transmit(frame, length + 34))
+    transmit, view = iface._way_out
+    result = int(transmit(view, length + 34))
     if result:
         failed(state, result)
     else:

@@ -14,21 +14,37 @@ copy(dst, src, block) -> int
 copy_sum(dst, src, block) -> int
     The same, and returns what checksum() would say of the bytes copied with acc = block[3].
 
+addressof(buf) -> int
+    Where the buffer lies in memory; None where code cannot reach it that way.
+
 block is an array('I') whose first four words are used so: inline assembly takes at most four
 arguments, and callers have such an array open anyway. Nothing is checked: callers pass ranges that
 lie inside the buffers.
 """
 
+import sys
+
 try:
-    from .thumb import checksum, copy, copy_sum
+    from .thumb import addressof, checksum, copy, copy_sum
 
     EDITION = "thumb"
 except (ImportError, SyntaxError, AttributeError):
     try:
-        from .viper import checksum, copy, copy_sum
+        from .viper import addressof, checksum, copy, copy_sum
 
         EDITION = "viper"
     except (ImportError, SyntaxError, AttributeError):
-        from .plain import checksum, copy, copy_sum
+        from .plain import addressof, checksum, copy, copy_sum
 
         EDITION = "plain"
+
+
+def reference(buf):
+    """What compiled code opens a buffer by: its address, or, where that is no small int, itself.
+
+    To open an address costs half as much. The caller keeps the buffer alive, and its length.
+    """
+    if addressof is None or buf is None:
+        return buf
+    at = addressof(buf)
+    return at if 0 <= at <= sys.maxsize >> 1 else buf

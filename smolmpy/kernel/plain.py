@@ -1,5 +1,7 @@
 """Kernels without an emitter: bytecode, and CPython. They allocate."""
 
+addressof = None
+
 
 def _sum(view):
     # The ones-complement sum is the number that the bytes spell, modulo 65535, except that only

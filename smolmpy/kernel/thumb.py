@@ -12,6 +12,11 @@ import micropython
 
 
 @micropython.asm_thumb
+def addressof(r0):
+    nop()
+
+
+@micropython.asm_thumb
 def checksum(r0, r1, r2, r3):
     # r0 at, r1 address was odd, r2 bytes left, r4 sum, r12 acc
     add(r0, r0, r1)

@@ -9,6 +9,11 @@ import micropython
 
 
 @micropython.viper
+def addressof(buf) -> int:
+    return int(ptr8(buf))
+
+
+@micropython.viper
 def checksum(buf, offset: int, n: int, acc: int) -> int:
     start = int(ptr8(buf)) + offset
     at = start

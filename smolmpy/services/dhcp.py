@@ -478,7 +478,8 @@ class DHCPClient(Service):
 
     # What has been heard
 
-    def _arrived(self, frame, l4, n):
+    def _arrived(self, n):
+        l4 = self.iface._l4
         st = self._st
         state = self._state
         if not is_for_us(st, l4, n, self._xid) or state < _SELECTING or self._event:

@@ -216,7 +216,8 @@ class Query(Service):
         else:
             self._wake()
 
-    def _arrived(self, frame, l4, n):
+    def _arrived(self, n):
+        l4 = self.iface._l4
         client = self.client
         st = self._st
         sender = -1

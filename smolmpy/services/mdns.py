@@ -423,7 +423,8 @@ class MDNS(Service):
 
     # What is heard
 
-    def _arrived(self, frame, l4, n):
+    def _arrived(self, n):
+        l4 = self.iface._l4
         st = self._st
         if n < _MESSAGE + 12 or l4[_MESSAGE + 2] & 0x78:
             self.malformed = (self.malformed + 1) & 0x3FFFFFFF

@@ -152,10 +152,11 @@ def send_udp(iface, state, n: int, sport: int, dport: int, hop_limit: int) -> in
 
 
 class Service(Socket):
-    """A socket without buffers. Subclasses have `_egress()`, and `_arrived(frame, l4, n)`.
+    """A socket without buffers. Subclasses have `_egress()`, and `_arrived(n)`.
 
-    `_arrived` gets a datagram of n bytes, its header included, whose checksum is right, at l4[0:];
-    SRC, DST and PORTS of the interface's state tell from where to where. It must not send.
+    `_arrived` gets a datagram of n bytes, its header included, whose checksum is right, at
+    iface._l4[0:]; SRC, DST and PORTS of the interface's state tell from where to where. It must
+    not send.
     """
 
     # As PacketSocket's: of all that, only the ring that has no room.
@@ -163,7 +164,7 @@ class Service(Socket):
 
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
-        iface._udp_ingress = ingress
+        iface._handle("udp", ingress)
 
     def _open(self, port):
         open_port(self.iface._demux, self._st, self._slot, port)

@@ -393,7 +393,8 @@ class SNTPClient(Service):
         else:
             self._wake()
 
-    def _arrived(self, frame, l4, n):
+    def _arrived(self, n):
+        l4 = self.iface._l4
         code = -1
         if self._phase == _ASKING and same(self._st, _SRC, self._words, _SERVER):
             if (l4[0] << 8) | l4[1] == _PORT and self._held < 0:

@@ -4,7 +4,7 @@ import micropython
 from micropython import const
 
 from ..iface.schedule import set_due, wake
-from ..kernel import copy
+from ..kernel import copy, reference
 from .base import Socket, buffer, write_addr
 from .ring import clear, commit, make, pop, reserve
 
@@ -108,18 +108,18 @@ class PacketSocket(Socket):
         iface = self.iface
         frame = l4 = None
         if iface is not None:
-            frame = iface._frame
-            l4 = iface._l4
+            frame = reference(iface._frame)
+            l4 = reference(iface._l4)
         self._parts = (
             iface,
-            self._st,
+            reference(self._st),
             self._slot,
-            self._tx_ring,
-            self._tx,
+            reference(self._tx_ring),
+            reference(self._tx),
             frame,
             l4,
-            self._rx_ring,
-            self._rx,
+            reference(self._rx_ring),
+            reference(self._rx),
         )
 
     def _detach(self):

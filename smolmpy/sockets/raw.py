@@ -22,7 +22,7 @@ _ENETUNREACH = const(101)
 
 
 @micropython.native
-def ingress(iface, state, frame, n, layer):
+def ingress(iface, frame, n, layer):
     """Gives a copy to each raw socket that wants it; returns how many did.
 
     layer 0: a frame of n bytes as it came. layer 1: the IPv4 packet in it, which has passed all

@@ -72,7 +72,7 @@ from ..iface.demux import insert, lookup, remove
 from ..iface.interface import HANDLERS
 from ..iface.route import next_hop
 from ..iface.schedule import set_due, wake
-from ..kernel import copy
+from ..kernel import copy, reference
 from ..wire.address import parse, to_word
 from .base import Socket, buffer, check_port, write_addr
 from .tcp_connection import choose_iss, scale
@@ -335,7 +335,7 @@ class TCPSocket(Socket):
 
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
-        iface._tcp_ingress = ingress
+        iface._handle("tcp", ingress)
         self._gather()
 
     def _gather(self):
@@ -343,17 +343,17 @@ class TCPSocket(Socket):
         iface = self.iface
         frame = l4 = None
         if iface is not None:
-            frame = iface._frame
-            l4 = iface._l4
+            frame = reference(iface._frame)
+            l4 = reference(iface._l4)
         self._parts = (
             iface,
-            self._st,
+            reference(self._st),
             self._slot,
-            self._tcb,
-            self._tx,
+            reference(self._tcb),
+            reference(self._tx),
             frame,
             l4,
-            self._rx,
+            reference(self._rx),
         )
 
     def _detach(self):

@@ -93,7 +93,7 @@ def ingress(iface, state, frame, l4, n: int):
         elif not r[_R_CAPACITY]:
             # A handler or a service (smolmpy/services) reads it where it lies.
             st[_C_UDP_RX] += 1
-            socket._arrived(frame, l4, length)
+            socket._arrived(length)
         else:
             st[_C_UDP_FULL] += 1
         return
@@ -128,7 +128,7 @@ class UDPSocket(PacketSocket):
 
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
-        iface._udp_ingress = ingress
+        iface._handle("udp", ingress)
         self._tx_ring[_R_LIMIT] = iface.mtu - 28
 
     @property
@@ -151,8 +151,8 @@ class UDPSocket(PacketSocket):
         self._rx_ring[_R_CAPACITY] = 0 if function else self._tx_ring[_R_CAPACITY]
 
     @micropython.viper
-    def _arrived(self, frame, l4, length: int):
-        iface, state, _slot, _tx_ring, _tx, _frame, _l4, ring, _rx = self._parts
+    def _arrived(self, length: int):
+        iface, state, _slot, _tx_ring, _tx, frame, l4, ring, _rx = self._parts
         st = ptr32(state)
         r = ptr32(ring)
         p = ptr8(l4)

@@ -3,94 +3,42 @@
 `put(frame, n)` makes a frame wait at the device; `device` is what the interface is given.
 """
 
-from array import array
-
 import micropython
+from machine import mem32
+from memory_thumb import receive, transmit
 from micropython import const
 
-from smolmpy.kernel import copy
+from smolmpy.kernel import addressof
 
 _SLOTS = const(4)
 _SLOT_SIZE = const(1520)
 
-_SHORT = const(64)  # up to here copying words costs less than calling the kernel
-
-# The device's array: a block of kernel calls, the addresses of the buffers, then these.
-_IN = const(4)
-_OUT = const(5)
-_WAITING = const(6)
-_NEXT = const(7)
-_FREE = const(8)
-_LENGTHS = const(9)
-
-
-@micropython.viper
-def _addressof(buf) -> int:
-    return int(ptr8(buf))
+# The words of memory_thumb.py.
+_WAITING = const(0x20000020)
+_NEXT = const(0x20000024)
+_IN = const(0x20000028)
+_OUT = const(0x2000002C)
+_LENGTHS = const(0x20000030)
 
 
 class MemoryDevice:
     """A device that copies frames from memory and to memory, and does nothing else.
 
-    Frames begin where the interface's do: 2 bytes after a word boundary.
+    Frames begin where the interface's do: 2 bytes after a word boundary. There is but one.
     """
 
     mtu = 1500
+    waiting = _WAITING
 
     def __init__(self):
         self.frames = bytearray(_SLOTS * _SLOT_SIZE)
         self.out = bytearray(_SLOT_SIZE)
-        self.state = array("I", bytes(4 * (_LENGTHS + _SLOTS)))
-        self.state[_IN] = _addressof(self.frames)
-        self.state[_OUT] = _addressof(self.out)
-
-    @micropython.viper
-    def receive(self, buf) -> int:
-        state = self.state
-        s = ptr32(state)
-        if not s[_WAITING]:
-            return 0
-        s[_WAITING] -= 1
-        slot = s[_NEXT]
-        s[_NEXT] = (slot + 1) & (_SLOTS - 1)
-        n = s[_LENGTHS + slot]
-        at = s[_IN] + slot * _SLOT_SIZE
-        if n > _SHORT:
-            s[0] = 0
-            s[1] = 2
-            s[2] = n
-            copy(buf, at, state)
-            return n
-        to = int(ptr8(buf))
-        ptr16(to)[0] = ptr16(at)[1]
-        to += 2
-        end = to + n - 2
-        while to < end:
-            at += 4
-            ptr32(to)[0] = ptr32(at)[0]
-            to += 4
-        return n
-
-    @micropython.viper
-    def transmit(self, buf, length: int) -> int:
-        state = self.state
-        s = ptr32(state)
-        to = s[_OUT]
-        if length > _SHORT:
-            s[0] = 2
-            s[1] = 0
-            s[2] = length
-            copy(to, buf, state)
-            return 0
-        at = int(ptr8(buf))
-        ptr16(to)[1] = ptr16(at)[0]
-        at += 2
-        end = at + length - 2
-        while at < end:
-            to += 4
-            ptr32(to)[0] = ptr32(at)[0]
-            at += 4
-        return 0
+        self.receive = receive
+        self.transmit = transmit
+        mem32[_WAITING] = 0
+        mem32[_NEXT] = 0
+        mem32[_IN] = addressof(self.frames)
+        mem32[_OUT] = addressof(self.out)
 
 
 class MemoryLink:
@@ -98,16 +46,15 @@ class MemoryLink:
 
     def __init__(self):
         self.device = MemoryDevice()
+        self._free = 0
 
     def put(self, frame, n):
-        device = self.device
-        state = device.state
-        slot = state[_FREE]
+        slot = self._free
         at = slot * _SLOT_SIZE + 2
-        device.frames[at : at + n] = frame[:n]
-        state[_LENGTHS + slot] = n
-        state[_FREE] = (slot + 1) & (_SLOTS - 1)
-        state[_WAITING] += 1
+        self.device.frames[at : at + n] = frame[:n]
+        mem32[_LENGTHS + 4 * slot] = n
+        mem32[_WAITING] += 1
+        self._free = (slot + 1) & (_SLOTS - 1)
 
 
 # LAN9118 (data sheet, sections 5.1 and 5.3), as indexes of 32-bit words.

@@ -1,0 +1,162 @@
+"""Header prediction: a shortcut, which must lead where the long way leads."""
+
+from array import array
+
+from harness import *
+from smolmpy import UDPSocket
+from smolmpy.iface import prediction
+
+try:
+    from smolmpy.iface.prediction_thumb import predict as assembly
+except (ImportError, SyntaxError, AttributeError):
+    assembly = None
+
+# What bytes become, besides each of their bits being turned over.
+EDGES = (0, 0x45, 0x46, 0x7F, 0xFF)
+HEADERS = 34
+
+
+def never(frame, state, n):
+    return 0
+
+
+def host(predict, second):
+    """A host with a UDP socket and a listener that uses one way of prediction."""
+    h = Host(seed=b"12345678")
+    if second:
+        h.iface.add_address("10.1.2.3/8")
+        h.run()
+        h.clear()
+    h.udp = h.add(UDPSocket(256, 256))
+    h.udp.bind(7)
+    h.tcp = h.add(TCPSocket(64, 64))
+    h.tcp.listen(80)
+    way = list(h.iface._way_in)
+    at = [i for i in range(len(way)) if way[i] in (prediction.predict, assembly)]
+    assert len(at) == 1
+    way[at[0]] = predict
+    way = tuple(way)
+    parts = list(h.iface._poll_parts)
+    parts[2] = way
+    h.iface._poll_parts = tuple(parts)
+    return h
+
+
+def mended(frame):
+    """The frame with a header checksum that is right."""
+    frame = bytearray(frame)
+    frame[24] = frame[25] = 0
+    frame[24:26] = u16(csum(bytes(frame[14:34])))
+    return bytes(frame)
+
+
+def variants():
+    """Frames that prediction takes, and what becomes of them when one byte is another."""
+    frames = (
+        udp(5000, 7, b"some data", smac=PEER_MAC),
+        tcp(5001, 80, "S", 1000, 0),
+        echo(),
+        echo(src="8.8.8.8", smac=GATEWAY_MAC),
+        arp(1),
+    )
+    for frame in frames:
+        yield frame
+        yield frame[:HEADERS]
+        yield frame[: HEADERS - 1]
+        yield frame + b"padding"
+        for at in range(HEADERS):
+            values = [frame[at] ^ (1 << bit) for bit in range(8)]
+            values.extend(EDGES)
+            for value in values:
+                wrong = bytearray(frame)
+                wrong[at] = value
+                if 14 <= at and frame[12:14] == b"\x08\x00":
+                    if value in EDGES:
+                        yield bytes(wrong)
+                    wrong = mended(wrong)
+                yield bytes(wrong)
+    # Sources that share their network with us, and must not.
+    for src in ("192.168.69.0", "192.168.69.255", OUR, "10.1.2.3", "10.255.255.255", "127.0.0.1"):
+        yield echo(src=src)
+
+
+def compare(predict, second):
+    short = host(predict, second)
+    long = host(never, second)
+    for frame in variants():
+        for h in (short, long):
+            h.inject(frame)
+            h.udp.recv_into(bytearray(64))
+        assert [f for _, f in short.device.sent] == [f for _, f in long.device.sent], frame
+        got, expected = short.iface.counters(), long.iface.counters()
+        assert got == expected, (frame, [k for k in got if got[k] != expected[k]])
+        assert short.tcp.state == long.tcp.state, frame
+        short.clear()
+        long.clear()
+        for h in (short, long):
+            if h.tcp.state != TCPSocket.LISTEN:
+                h.tcp.abort()
+                h.tcp.listen(80)
+                h.run()
+                h.clear()
+
+
+def test_portable():
+    compare(prediction.predict, False)
+    compare(prediction.predict, True)
+
+
+def test_assembly():
+    if assembly is None:
+        return "SKIP no inline assembly for this processor"
+    compare(assembly, False)
+    compare(assembly, True)
+
+
+def test_what_is_usual_is_taken():
+    for predict in (prediction.predict, assembly):
+        if predict is None:
+            continue
+        h = Host()
+        view = h.iface._frame
+        for frame, expected in (
+            (udp(5000, 7, b"data"), (12 << 8) | 17),
+            (tcp(5001, 80, "S", 1000, 0), (20 << 8) | 6),
+            (echo(src="8.8.8.8", smac=GATEWAY_MAC), (16 << 8) | 1),
+            (arp(1), -1),
+        ):
+            view[: len(frame)] = frame
+            kind = predict(view, h.iface._st, len(frame))
+            assert kind == expected, kind
+        assert h.counter("ip_rx") == 3
+
+
+class Waiting(MemoryDevice):
+    """A device that says whether a frame waits, and counts the calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.waiting = array("I", [0])
+        self.calls = 0
+
+    def receive(self, buf):
+        self.calls += 1
+        self.waiting[0] -= 1
+        return super().receive(buf)
+
+
+def test_a_device_that_says_what_waits_is_not_asked_in_vain():
+    h = Host()
+    device = Waiting()
+    device.clock = h
+    h.iface.device = h.device = device
+    h.iface.poll(h.now)
+    assert device.calls == 0
+    for _ in range(40):
+        device.queue.append(echo())
+    device.waiting[0] = 40
+    assert h.iface.poll(h.now) == 64
+    assert h.iface.poll_delay(h.now) == 0
+    assert h.iface.poll(h.now) == 16
+    assert device.calls == 40
+    assert h.iface.poll_delay(h.now) == -1
