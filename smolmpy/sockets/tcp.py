@@ -280,7 +280,7 @@ def _recv(parts, buf, n: int) -> int:
         gain = size - have - offered
         mss = t[_T_MSS]
         if gain >= size >> 1 or gain >= (mss if offered < mss else mss << 1):
-            t[_T_FLAGS] |= _F_ACK_NOW
+            t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
             wake(state_of, slot)
     return n
 
@@ -401,7 +401,7 @@ class TCPSocket(Socket):
             i += 1
         t[_T_GAPS_LEN] = 0
         t[t[_T_SACKED] + 1] = 0
-        t[_T_FLAGS] &= _F_NO_DELAY
+        t[_T_FLAGS] = t[_T_FLAGS] & _F_NO_DELAY
         t[_T_REMOTE] = st[_SRC]
         t[_T_LOCAL] = st[_DST]
         t[_T_PORTS] = st[_PORTS]
