@@ -123,6 +123,7 @@ _F_ECHO = const(16384)
 _F_CWR = const(32768)
 
 _O_CONGESTION = const(48)
+_O_HANDLER = const(64)
 
 _LISTEN = const(1)
 _SYN_SENT = const(2)
@@ -223,6 +224,8 @@ def ingress(iface, state, frame, l4, n: int):
                 if not int(_acknowledge(iface, state, tcb, slot, l4, size)):
                     return
             _accept(state, tcb, slot, size)
+            if t[_T_OPTIONS] & _O_HANDLER:
+                iface.sockets[slot]._hand_over()
             return
     examine(iface, state, frame, l4, n)
 
@@ -308,6 +311,8 @@ def examine(iface, state, frame, l4, n: int):
         arrives_in_syn_sent(iface, state, frame, l4, n, socket, slot)
     else:
         _arrives(iface, state, frame, l4, n, socket, slot)
+        if ptr32(socket._tcb)[_T_OPTIONS] & _O_HANDLER:
+            socket._hand_over()
 
 
 @micropython.viper

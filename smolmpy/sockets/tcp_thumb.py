@@ -80,6 +80,7 @@ _T_HEARD = const(48)
 _T_SND_SMALL = const(49)
 _T_DUP_DUE = const(55)
 _T_DSACK_LEN = const(57)
+_T_OPTIONS = const(61)
 _T_HOP_LIMIT = const(62)
 _T_ACK_DELAY = const(63)
 _T_KEEP_ALIVE = const(64)
@@ -89,6 +90,8 @@ _T_GAPS_LEN = const(70)
 
 _F_ACK_NOW = const(1)
 _F_TIMING = const(32)
+
+_O_HANDLER = const(64)
 
 _ESTABLISHED = const(4)
 _PSH = const(8)
@@ -872,6 +875,8 @@ def ingress(iface, state, frame, l4, n: int):
             st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
             return
     accept(l4, state, at, size)
+    if ptr32(at)[_T_OPTIONS] & _O_HANDLER:
+        iface.sockets[st[_LAST_TCP] & 0xFFFF]._hand_over()
 
 
 @micropython.viper
