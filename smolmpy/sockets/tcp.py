@@ -81,10 +81,10 @@ from .tcp_connection import choose_iss, scale
 from .tcp_input import icmp_error
 
 try:
-    from .tcp_thumb import egress, ingress
+    from .tcp_prediction_thumb import egress, ingress
 except (ImportError, SyntaxError, AttributeError):
-    from .tcp_input import ingress
     from .tcp_output import egress
+    from .tcp_prediction import ingress
 
 _NOW = const(4)
 _WORK = const(6)

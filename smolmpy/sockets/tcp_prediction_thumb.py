@@ -1,4 +1,4 @@
-"""TCP's usual case on ARM Thumb, in inline assembly of 16-bit encodings: header prediction.
+"""TCP's usual case in inline assembly for ARM Thumb, 16-bit encodings only.
 
 On an established connection where nothing is lost and nothing is closing, nearly every segment is
 the next one in order, or goes out whole. `ingress` and `egress` deal with those here and leave all
@@ -449,7 +449,7 @@ def _accept(r0, r1, r2, r3):
     ldr(r5, [r2, 4 * _T_RCV_NXT])
     add(r5, r5, r3)
     str(r5, [r2, 4 * _T_RCV_NXT])
-    # When it is acknowledged, as tcp_input._accept() has it.
+    # When it is acknowledged, as tcp_input.accept() has it.
     ldr(r6, [r4, 4 * (_T_ACK_DELAY - _T_RTT_TIME)])
     cmp(r6, 0)
     beq(AT_ONCE)
