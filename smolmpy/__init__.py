@@ -3,6 +3,7 @@
 Names are loaded when they are first used, so what a program does not use costs nothing.
 """
 
+import gc
 import sys
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ _MODULES = {
         "sockets.tcp_connection",
         "sockets.tcp_input",
         "sockets.tcp_output",
+        "sockets.tcp_settings",
         "sockets.tcp",
     ),
     "UDPSocket": _PACKET + ("sockets.udp",),
@@ -71,6 +73,7 @@ def __getattr__(name):
     if name != "Interface" and "Interface" not in globals():
         __getattr__("Interface")
     for module in modules:
+        gc.collect()  # what the compiler left over would lie between this one and the next
         found = __import__("smolmpy." + module, None, None, (name,))
     found = getattr(found, name)
     globals()[name] = found
