@@ -18,6 +18,8 @@ from micropython import const
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
+_LAST_TCB = const(103)
+_LAST_TCP = const(105)
 _LAST_PORTS = const(106)
 
 _D_MASK = const(0)
@@ -80,6 +82,8 @@ def insert(demux, state, slot: int, protocol: int):
     t = ptr32(demux)
     st = ptr32(state)
     st[_LAST_PORTS] = 0
+    st[_LAST_TCB] = 0
+    st[_LAST_TCP] = 0
     src = st[_SRC]
     ports = st[_PORTS]
     mask = t[_D_MASK]
@@ -96,7 +100,10 @@ def insert(demux, state, slot: int, protocol: int):
 def remove(demux, state, slot: int):
     """Takes a socket out; one that is not in the table is left alone."""
     t = ptr32(demux)
-    ptr32(state)[_LAST_PORTS] = 0
+    st = ptr32(state)
+    st[_LAST_PORTS] = 0
+    st[_LAST_TCB] = 0
+    st[_LAST_TCP] = 0
     mask = t[_D_MASK]
     records = _D_BUCKETS + mask + 1
     at = records + slot * _D_WORDS

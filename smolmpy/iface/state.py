@@ -22,7 +22,10 @@
     27  NEIGHBORS, NEIGHBORS_LEN  where the neighbor cache begins, how many entries it has
     29  DUES, DIRTY     where the due and dirty tables begin
     31  SLOTS           how many sockets the tables hold
-    32  counters, in the order of counters.py; 74 words are set aside
+    32  counters, in the order of counters.py; 71 words are set aside
+    103 LAST_TCB, LAST_RX, LAST_TCP     where the control block and the receive ring of the
+                        connection are that had a segment last, and its slot; 0 for none, and
+                        always but on ARM (tcp_thumb.py)
     106 LAST_PORTS, LAST_SRC, LAST_DST, LAST_SLOT   where the last datagram or segment went: the
                         protocol << 16 | the slot; LAST_PORTS is 0 when that is not to be relied on
     110 CLOCK           milliseconds since the first poll, modulo 2^32
@@ -83,6 +86,9 @@ _DUES = const(29)
 _DIRTY = const(30)
 _SLOTS = const(31)
 _COUNTERS = const(32)
+_LAST_TCB = const(103)
+_LAST_RX = const(104)
+_LAST_TCP = const(105)
 _LAST_PORTS = const(106)
 _LAST_SRC = const(107)
 _LAST_DST = const(108)

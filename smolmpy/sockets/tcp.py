@@ -74,9 +74,14 @@ from ..kernel import copy, reference
 from ..wire.address import parse, to_word
 from .base import buffer, check_port
 from .tcp_connection import choose_iss, scale
-from .tcp_input import icmp_error, ingress
-from .tcp_output import egress
+from .tcp_input import icmp_error
 from .tcp_settings import TCPSettings
+
+try:
+    from .tcp_thumb import egress, ingress
+except (ImportError, SyntaxError, AttributeError):
+    from .tcp_input import ingress
+    from .tcp_output import egress
 
 _NOW = const(4)
 _SRC = const(7)

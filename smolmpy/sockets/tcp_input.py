@@ -231,6 +231,7 @@ def ingress(iface, state, frame, l4, n: int):
             if ack == t[_T_SND_UNA] and window << (t[_T_SHIFTS] & 0xFF) == t[_T_SND_WND]:
                 t[_T_HEARD] = st[_CLOCK]
                 t[_T_SND_WL1] = seq
+                t[_T_SND_WL2] = ack
             else:
                 st[_SACK_AT] = 0
                 st[_TS_SEEN] = 0

@@ -1,0 +1,193 @@
+"""The usual case of TCP in assembly (tcp_thumb.py) must do what the portable code does.
+
+Two hosts see the same peer, the same program and the same time, one with the shortcut and one
+without. What they send, what they count and every word of their control blocks is compared after
+each step of a walk that chance decides.
+"""
+
+from fuzz import Random
+from harness import *
+from smolmpy.sockets import tcp_input, tcp_output
+from smolmpy.sockets.tcp import TCPSocket as Chosen
+
+try:
+    from smolmpy.sockets import tcp_thumb
+except (ImportError, SyntaxError, AttributeError):
+    tcp_thumb = None
+
+SKIP = "SKIP no inline assembly for this processor"
+FIRST, LAST = 4, 71  # the words of the control block that mean something between two calls
+DATA = bytes(i * 7 & 255 for i in range(2000))
+
+
+def short(frames):
+    return ["%s" % Packet(f, 0) for f in frames]
+
+
+class Portable(Chosen):
+    _egress = tcp_output.egress
+
+
+def connection(kind, size, options):
+    h = Host(seed=b"12345678")
+    s = h.add(kind(size, size))
+    if kind is Portable:
+        h.iface._handle("tcp", tcp_input.ingress)
+    s.nagle = not options & 1
+    s.ack_delay = 0 if options & 2 else 10
+    s.congestion = "none" if options & 4 else "reno"
+    s.listen(6969)
+    p = Peer(h)
+    p.send("S", 0, mss=1460, sackok=options & 8 != 0)
+    p.expect("SA")
+    p.seq = p.ack = 1
+    p.send("A")
+    h.clear()
+    return h, p, s
+
+
+class Walk:
+    """Two connections, the portable one first, that go through the same."""
+
+    def __init__(self, size, options, seed):
+        self.pair = [connection(kind, size, options) for kind in (Portable, Chosen)]
+        self.random = Random(seed)
+        self.size = size
+        self.got = 1  # how far our stream has come to the peer
+        self.trace = []
+        self.buf = bytearray(size)
+
+    def both(self, what, *args):
+        self.trace.append((what, args))
+        for h, p, s in self.pair:
+            self.result = getattr(self, what)(h, p, s, *args)
+        self.compare()
+
+    def segment(self, h, p, s, flags, seq, ack, n, win, bad, polls):
+        f = p.frame(flags, seq, ack, DATA[:n], win=win)
+        if bad:
+            f = f[:-1] + bytes((f[-1] ^ 1,))
+        h.device.queue.append(f)
+        if polls:
+            h.run()
+
+    def send(self, h, p, s, n):
+        return s.send(DATA, n)
+
+    def recv(self, h, p, s, n):
+        return s.recv_into(self.buf, n)
+
+    def wait(self, h, p, s, ms):
+        h.advance(ms)
+
+    def compare(self):
+        (one, _, s), (other, _, z) = self.pair
+        told = self.trace[-6:]
+        sent = [bytes(f) for _, f in one.device.sent]
+        other_sent = [bytes(f) for _, f in other.device.sent]
+        assert sent == other_sent, (told, short(sent), short(other_sent))
+        for f in sent:
+            packet = Packet(f, 0)
+            end = (packet.seq - self.pair[0][1].irs + len(packet.data)) & M32
+            if end > self.got:
+                self.got = end
+        one.clear()
+        other.clear()
+        words, others = s._tcb[FIRST:LAST], z._tcb[FIRST:LAST]
+        wrong = [FIRST + i for i in range(LAST - FIRST) if words[i] != others[i]]
+        assert not wrong, (told, [(i, s._tcb[i], z._tcb[i]) for i in wrong])
+        got, expected = other.iface.counters(), one.iface.counters()
+        assert got == expected, (told, [k for k in got if got[k] != expected[k]])
+        assert one.iface.poll_delay(one.now) == other.iface.poll_delay(other.now), told
+
+    def step(self):
+        r = self.random
+        h, p, s = self.pair[0]
+        what = r.below(16)
+        if what < 7:
+            n = (0, 1, 3, 64, 100, 536, 1460)[r.below(7)]
+            if n > self.size:
+                n = self.size
+            seq = p.seq
+            odd = r.below(12)
+            if odd == 0:
+                seq += n  # one is missing
+            elif odd == 1 and seq > 100:
+                seq -= 50
+            ack = self.got
+            una = s._tcb[10] - s._tcb[9]
+            if r.below(4) == 0 and 1 <= una <= ack:
+                ack = una + r.below(ack - una + 1)
+            win = (65535, 65535, 65535, 400, 0)[r.below(5)]
+            bad = r.below(15) == 0 and n
+            polls = r.below(4)
+            flags = "PA" if r.below(2) else "A"
+            room = len(s._rx) - s.recv_queue
+            self.both("segment", flags, seq, ack, n, win, bad, polls)
+            if odd > 1 and not bad and n <= room:
+                for _, peer, _ in self.pair:
+                    peer.seq += n
+        elif what < 10:
+            self.both("send", 1 + r.below(self.size))
+        elif what < 14:
+            self.both("recv", 1 + r.below(self.size))
+        else:
+            self.both("wait", (0, 1, 5, 11, 60, 250, 1500)[r.below(7)])
+
+
+def walk(size, options, seed, steps):
+    w = Walk(size, options, seed)
+    for _ in range(steps):
+        # The peer goes on where the stack is, whatever has been lost or refused.
+        for h, p, s in w.pair:
+            p.seq = (s._tcb[18] - p.iss) & M32
+        w.step()
+        if w.pair[0][2].state != TCPSocket.ESTABLISHED:
+            break
+
+
+def test_both_do_the_same():
+    if tcp_thumb is None:
+        return SKIP
+    for options in range(16):
+        for size in (64, 1000, 4000):
+            walk(size, options, options * 3 + size, 150)
+
+
+def noted(calls, function):
+    def call(*args):
+        calls.append(function)
+        return function(*args)
+
+    return call
+
+
+def test_the_shortcut_is_taken():
+    if tcp_thumb is None:
+        return SKIP
+    h, p, s = connection(Chosen, 1000, 0)
+    p.send("PA", 1, 1, b"first")
+    asked = []
+    for name in ("_RECEIVING", "_SENDING"):
+        parts = list(getattr(tcp_thumb, name))
+        at = [i for i in range(5) if parts[i] in (tcp_input.ingress, tcp_output.egress)][0]
+        parts[at] = noted(asked, parts[at])
+        setattr(tcp_thumb, "_was" + name, getattr(tcp_thumb, name))
+        setattr(tcp_thumb, name, tuple(parts))
+    try:
+        h.advance(50)
+        h.clear()
+        asked.clear()
+        p.send("PA", 6, 1, b"second")
+        s.send(b"answer")
+        p.expect("PA", 1, 12, b"answer")
+        p.send("A", 12, 7)
+        assert recv(s) == b"firstsecond"
+        s.send(b"x" * 30)
+        p.expect("PA", 7, 12, b"x" * 30)
+        assert not asked, asked
+        p.send("FA", 12, 37)
+        assert asked
+    finally:
+        for name in ("_RECEIVING", "_SENDING"):
+            setattr(tcp_thumb, name, getattr(tcp_thumb, "_was" + name))
