@@ -3,6 +3,7 @@ import os
 
 _LEFT_OUT = (
     "iface/prediction.py",
+    "iface/siphash.py",
     "kernel/plain.py",
     "kernel/viper.py",
     "phy/enc28j60.py",

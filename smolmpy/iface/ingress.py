@@ -1,4 +1,4 @@
-"""The way in: frames from the device, filtered by their Ethernet header, to their protocol."""
+"""Frames that are not what nearly all are (prediction.py): the whole of the Ethernet filter."""
 
 import micropython
 from micropython import const
@@ -11,13 +11,8 @@ _MAC_LO = const(13)
 _GROUP = const(11)
 _FLAGS = const(19)
 _RAW = const(23)
-_FRAME_SIZE = const(127)
 _LOOPBACK = const(1)
-_MORE = const(2)
 
-_C_RX_FRAMES = const(32)
-_C_RX_DEVICE_ERRORS = const(34)
-_C_RX_OVERSIZE = const(35)
 _C_ETH_RUNT = const(38)
 _C_ETH_NOT_FOR_US = const(39)
 _C_ETH_SOURCE = const(40)
@@ -31,50 +26,11 @@ _TYPE_ARP = const(0x0806)
 _TYPE_MIN = const(0x0600)  # below this the field is a length (IEEE 802.3 section 3.2.6)
 _TYPE_VLAN = const(0x8100)
 _TYPE_SERVICE_VLAN = const(0x88A8)
-_ICMP = const(1)
-_TCP = const(6)
-_UDP = const(17)
-_EMSGSIZE = const(90)
-
-
-@micropython.viper
-def ingress(iface, parts, budget: int):
-    """Handles the frames that wait in the device, `budget` at most."""
-    state, waiting, receive, view, frame, l4, predict, tcp, udp, icmp, arp, examine = parts
-    st = ptr32(state)
-    w = ptr32(waiting)
-    count = 0
-    while w[0]:
-        if count == budget:
-            st[_FLAGS] |= _MORE
-            return
-        n = int(receive(view))
-        if n == 0:
-            return
-        count += 1
-        if n < 0 or n > st[_FRAME_SIZE]:
-            if n == -_EMSGSIZE:
-                st[_C_RX_OVERSIZE] += 1
-                continue
-            st[_C_RX_DEVICE_ERRORS] += 1
-            return
-        st[_C_RX_FRAMES] += 1
-        kind = int(predict(frame, state, n))
-        if not kind:
-            examine(iface, state, frame, l4, n)
-        elif kind < 0:
-            arp(iface, state, frame, n)
-        elif kind & 0xFF == _TCP:
-            tcp(iface, state, frame, l4, kind >> 8)
-        elif kind & 0xFF == _UDP:
-            udp(iface, state, frame, l4, kind >> 8)
-        else:
-            icmp(iface, state, frame, l4, kind >> 8)
 
 
 @micropython.viper
 def examine(iface, state, frame, l4, n: int):
-    """Handles a frame that is not what nearly all are."""
+    """Handles a frame of n bytes, or counts why not."""
     st = ptr32(state)
     f = ptr8(frame)
     if n < _ETH_HEADER:

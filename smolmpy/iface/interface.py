@@ -10,7 +10,8 @@ from ..kernel import reference
 from ..wire.address import format, format_mac, from_word, parse, parse_cidr, parse_mac, to_word
 from . import counters, demux, icmpv4, neighbor, route, secret, state
 from .arp import ingress as arp_ingress
-from .ingress import examine, ingress
+from .ingress import examine
+from .poll import poll
 from .schedule import delay, egress
 
 try:
@@ -18,29 +19,16 @@ try:
 except (ImportError, SyntaxError, AttributeError):
     from .prediction import predict
 
-_NOW = const(4)
-_NEXT_DUE = const(5)
-_WORK = const(6)
-_SRC = const(7)
 _DST = const(8)
 _FLAGS = const(19)
 _ANNOUNCE = const(20)
 _ADDRESSES = const(24)
-_ROUTES = const(25)
 _DUES = const(29)
-_CLOCK = const(110)
 _FRAME_SIZE = const(127)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 _LOOPBACK = const(1)
-_MORE = const(2)
-_LATER = const(16)
 
-_C_RX_FRAMES = const(32)
-_C_TX_FRAMES = const(33)
-_C_RX_DEVICE_ERRORS = const(34)
-
-_BUDGET = const(32)
 
 _ALWAYS = array("I", (1,))  # of a device that does not say whether a frame waits
 
@@ -121,13 +109,11 @@ class Interface:
 
     def _gather(self):
         # What the hot paths need, in one look-up each.
-        state = reference(self._st)
         waiting = getattr(self._device, "waiting", _ALWAYS)
         if not isinstance(waiting, int):
             waiting = reference(waiting)
-        self._way_in = (
-            state,
-            waiting,
+        self._way_out = (self._device.transmit, self._frame)
+        parts = (
             self._device.receive,
             self._frame,
             reference(self._frame),
@@ -138,49 +124,17 @@ class Interface:
             self._icmp_ingress,
             arp_ingress,
             examine,
+            egress,
+            self._turns,
         )
-        self._way_out = (self._device.transmit, self._frame)
-        self._poll_parts = (state, waiting, self._way_in, ingress, egress)
+        self._poll_parts = (reference(self._st), waiting, parts)
 
     def _handle(self, protocol, handler):
         # A module of sockets enters what takes the packets of its protocol.
         setattr(self, "_%s_ingress" % protocol, handler)
         self._gather()
 
-    @micropython.viper
-    def poll(self, now: int) -> int:
-        """Receives, runs timers, sends; returns the number of frames received and sent.
-
-        now is in milliseconds, of any origin, and may wrap at any power of two from 2^30 up. At
-        most 32 frames are taken in and every socket has one turn, so it ends; poll_delay() is 0
-        while more waits.
-        """
-        state, waiting, way_in, take_in, send_out = self._poll_parts
-        st = ptr32(state)
-        M = 0xFFFF
-        M |= M << 16
-        now &= 0x3FFFFFFF
-        st[_CLOCK] = (st[_CLOCK] + ((now - st[_NOW]) & 0x3FFFFFFF)) & M
-        st[_NOW] = now
-        flags = st[_FLAGS]
-        if flags & (_MORE | _LATER):
-            if flags & _LATER:
-                st[_WORK] = 1
-            st[_FLAGS] = flags & ~(_MORE | _LATER)
-        due = st[_NEXT_DUE]
-        wait = ptr32(waiting)[0]
-        if not (wait or st[_WORK] or st[_ANNOUNCE]) and (not due or ((now - due) >> 29) & 1):
-            return 0
-        before = st[_C_RX_FRAMES] + st[_C_TX_FRAMES]
-        try:
-            if wait:
-                take_in(self, way_in, _BUDGET)
-            if st[_WORK] or st[_ANNOUNCE] or (due and not ((now - due) >> 29) & 1):
-                send_out(self, state)
-        except OSError:
-            # A device should return errors, but many a driver lets those of its bus through.
-            st[_C_RX_DEVICE_ERRORS] += 1
-        return st[_C_RX_FRAMES] + st[_C_TX_FRAMES] - before
+    poll = poll
 
     def poll_delay(self, now):
         """Milliseconds until poll() has something to do by itself; 0: at once, -1: nothing."""

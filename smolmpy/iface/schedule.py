@@ -86,7 +86,7 @@ def _expire(state):
 
 
 @micropython.viper
-def egress(iface, state):
+def egress(iface, state, turns):
     """Lets every socket send whose turn it is.
 
     Each is marked clean first and marks itself again if it has more, so the walk is one round and
@@ -101,7 +101,6 @@ def egress(iface, state):
     if not st[_WORK]:
         return
     st[_WORK] = 0
-    turns = iface._turns
     base = st[_DIRTY]
     words = (st[_SLOTS] + 15) >> 4
     word = 0

@@ -62,6 +62,8 @@ is to hear of congestion; 32768 CWR, it is to hear that we have slowed down; 131
 than a small segment has been acknowledged at once; 262144 TIMED_OUT, RECOVER is from a timeout.
 """
 
+from builtins import len  # a name of this module costs a third of what a built-in one does
+
 import micropython
 from micropython import const
 
@@ -84,9 +86,11 @@ except (ImportError, SyntaxError, AttributeError):
     from .tcp_output import egress
 
 _NOW = const(4)
+_WORK = const(6)
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
+_DIRTY = const(30)
 _CLOCK = const(110)
 
 _T_STATE = const(4)
@@ -193,7 +197,10 @@ def _send(parts, buf, n: int) -> int:
         t[2] = n - first
         copy(tx, buf, tcb)
     t[_T_TX_LEN] = used + n
-    wake(state_of, slot)
+    st = ptr32(state_of)
+    i = int(slot)
+    st[st[_DIRTY] + (i >> 4)] |= 1 << (i & 15)
+    st[_WORK] = 1
     return n
 
 

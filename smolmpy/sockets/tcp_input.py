@@ -160,53 +160,37 @@ _EMSGSIZE = const(90)
 
 @micropython.viper
 def ingress(iface, state, frame, l4, n: int):
-    """Handles the TCP segment of n bytes in the frame."""
+    """Handles the TCP segment of n bytes in the frame; text that comes in order in one go."""
     st = ptr32(state)
     p = ptr8(l4)
-    st[_C_TCP_RX] += 1
-    header = (p[_OFFSET] >> 4) << 2
-    if n < 20 or header < 20 or header > n or st[_GROUP]:
-        st[_C_TCP_MALFORMED] += 1
-        return
-    ports = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
-    st[_PORTS] = ports
+    size = n - 20
     if (
-        ports == st[_LAST_PORTS]
-        and ports
-        and st[_SRC] == st[_LAST_SRC]
-        and st[_DST] == st[_LAST_DST]
-        and st[_LAST_SLOT] >> 16 == _TCP
+        size > 0
+        and p[_OFFSET] == 0x50
+        and p[_BITS] & (0xFF ^ _PSH) == _ACK
+        and not st[_GROUP]
+        and int(locate(iface, state, l4))
     ):
         slot = st[_LAST_SLOT] & 0xFFFF
-    else:
-        slot = int(lookup(iface._demux, state, _TCP))
-    if slot >= 0:
         _iface, _state, _slot, tcb, _tx, _frame, _l4, rx = iface.sockets[slot]._parts
         t = ptr32(tcb)
-        if t[_T_PORTS] == ports:
-            st[_LAST_PORTS] = ports
-            st[_LAST_SRC] = st[_SRC]
-            st[_LAST_DST] = st[_DST]
-            st[_LAST_SLOT] = (_TCP << 16) | slot
+        ports = st[_LAST_PORTS]
         seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
-        size = n - header
         ring = t[_T_RX_SIZE]
         at = t[_T_RX_HEAD] + t[_T_RX_LEN]
         if at >= ring:
             at -= ring
         if (
             seq == t[_T_RCV_NXT]
-            and p[_BITS] & (0xFF ^ _PSH) == _ACK
-            and size
             and t[_T_STATE] == _ESTABLISHED
             and not t[_T_GAPS_LEN]
-            and header == 20
             and not t[_T_FLAGS] & (_F_TIMESTAMPS | _F_ECN)
             and size <= (t[_T_RCV_ADV] - seq) & 0x3FFFFFFF
             and at + size <= ring
         ):
             # What is expected goes straight to the receive ring, summed on the way. Nothing is
             # spoilt when the sum is wrong: what lies beyond RCV_NXT is nobody's.
+            st[_C_TCP_RX] += 1
             ack = (p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]
             window = (p[14] << 8) | p[15]
             t[0] = at
@@ -228,7 +212,8 @@ def ingress(iface, state, frame, l4, n: int):
             if int(copy_sum(rx, l4, tcb)) != 0xFFFF:
                 st[_C_TCP_CHECKSUM] += 1
                 return
-            if ack == t[_T_SND_UNA] and window << (t[_T_SHIFTS] & 0xFF) == t[_T_SND_WND]:
+            offered = window << (t[_T_SHIFTS] & 0xFF)
+            if ack == t[_T_SND_UNA] and offered == t[_T_SND_WND] and offered:
                 t[_T_HEARD] = st[_CLOCK]
                 t[_T_SND_WL1] = seq
                 t[_T_SND_WL2] = ack
@@ -239,14 +224,44 @@ def ingress(iface, state, frame, l4, n: int):
                     return
             _accept(state, tcb, slot, size)
             return
-    _examine(iface, state, frame, l4, n, slot)
+    examine(iface, state, frame, l4, n)
 
 
 @micropython.viper
-def _examine(iface, state, frame, l4, n: int, slot: int):
-    # All but text that comes in order: what the segment is for, once its checksum is right.
+def locate(iface, state, l4) -> int:
+    """Whether the segment belongs to a connection; then LAST_SLOT is where that is."""
     st = ptr32(state)
     p = ptr8(l4)
+    ports = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
+    st[_PORTS] = ports
+    if (
+        ports == st[_LAST_PORTS]
+        and ports
+        and st[_SRC] == st[_LAST_SRC]
+        and st[_DST] == st[_LAST_DST]
+        and st[_LAST_SLOT] >> 16 == _TCP
+    ):
+        return 1
+    slot = int(lookup(iface._demux, state, _TCP))
+    if slot < 0 or ptr32(iface.sockets[slot]._tcb)[_T_PORTS] != ports:
+        return 0
+    st[_LAST_PORTS] = ports
+    st[_LAST_SRC] = st[_SRC]
+    st[_LAST_DST] = st[_DST]
+    st[_LAST_SLOT] = (_TCP << 16) | slot
+    return 1
+
+
+@micropython.viper
+def examine(iface, state, frame, l4, n: int):
+    """Handles any segment: what it is for, once its checksum is right."""
+    st = ptr32(state)
+    p = ptr8(l4)
+    st[_C_TCP_RX] += 1
+    header = (p[_OFFSET] >> 4) << 2
+    if n < 20 or header < 20 or header > n or st[_GROUP]:
+        st[_C_TCP_MALFORMED] += 1
+        return
     bits = p[_BITS]
     if int(checksum(l4, 0, n, st[_PSEUDO])) != 0xFFFF:
         st[_C_TCP_CHECKSUM] += 1
@@ -254,6 +269,11 @@ def _examine(iface, state, frame, l4, n: int, slot: int):
     if not (p[0] | p[1]) or not (p[2] | p[3]):
         st[_C_TCP_MALFORMED] += 1
         return
+    if bits & (_SYN | _ACK) == _ACK and int(locate(iface, state, l4)):
+        slot = st[_LAST_SLOT] & 0xFFFF
+    else:
+        st[_PORTS] = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
+        slot = int(lookup(iface._demux, state, _TCP))
     if slot < 0:
         kind = bits & (_SYN | _FIN | _RST | _ACK)
         if kind == _SYN:

@@ -14,7 +14,7 @@ from micropython import const
 
 from ..iface.ipv4 import egress as ipv4_egress
 from ..kernel import copy_sum
-from .tcp_input import ingress as tcp_ingress
+from .tcp_input import examine, locate
 from .tcp_output import egress as tcp_egress
 
 _KERNEL_SUM = const(3)
@@ -31,7 +31,6 @@ _DIRTY = const(30)
 _LAST_TCB = const(103)
 _LAST_RX = const(104)
 _LAST_TCP = const(105)
-_LAST_PORTS = const(106)
 _LAST_SLOT = const(109)
 _CLOCK = const(110)
 _NEXT_STALE = const(126)
@@ -89,7 +88,6 @@ _T_SACKED = const(67)
 _T_GAPS_LEN = const(70)
 
 _F_ACK_NOW = const(1)
-_F_NO_DELAY = const(2)
 _F_TIMING = const(32)
 
 _ESTABLISHED = const(4)
@@ -104,14 +102,13 @@ _EINPROGRESS = const(115)
 @micropython.asm_thumb
 def _arrive(r0, r1, r2):
     # r0 segment, r1 state, r2 its length, then that of its text. Returns the control block of the
-    # connection for which it is the next one, its first words set for copy_sum; or 0. The checksum
-    # of a segment without text has been found right.
+    # connection for which it is the next one, its first words set for copy_sum; 0 if something is
+    # unusual, 1 if it is not for the connection that had the last one. The checksum of a segment
+    # without text has been found right.
     mov(r7, _LAST_TCB)
     lsl(r7, r7, 2)
     add(r7, r7, r1)
     ldr(r3, [r7, 0])
-    cmp(r3, 0)
-    beq(UNUSUAL)
     ldrb(r4, [r0, 12])
     cmp(r4, 0x50)
     bne(UNUSUAL)  # options
@@ -125,19 +122,25 @@ def _arrive(r0, r1, r2):
     ldr(r4, [r1, 4 * _GROUP])
     cmp(r4, 0)
     bne(UNUSUAL)
+    cmp(r3, 0)
+    beq(ANOTHER)
     ldr(r4, [r0, 0])
     data(2, 0xBA24)  # rev r4, r4
     ldr(r5, [r3, 4 * _T_PORTS])
     cmp(r4, r5)
-    bne(UNUSUAL)
+    bne(ANOTHER)
     ldr(r4, [r1, 4 * _SRC])
     ldr(r5, [r3, 4 * _T_REMOTE])
     cmp(r4, r5)
-    bne(UNUSUAL)
+    bne(ANOTHER)
     ldr(r4, [r1, 4 * _DST])
     ldr(r5, [r3, 4 * _T_LOCAL])
     cmp(r4, r5)
-    bne(UNUSUAL)
+    beq(KNOWN)
+    label(ANOTHER)
+    mov(r0, 1)
+    b(END)
+    label(KNOWN)
     ldr(r4, [r3, 4 * _T_STATE])
     cmp(r4, _ESTABLISHED)
     bne(UNUSUAL)
@@ -834,31 +837,33 @@ def _sent(r0, r1, r2, r3):
 
 
 @micropython.viper
-def _remember(iface, state):
-    # Where the segments of the connection in LAST_SLOT go.
+def _find(iface, state, l4) -> int:
+    # Notes where the segments of the connection go that this one belongs to; 0 without one.
     st = ptr32(state)
+    if not int(locate(iface, state, l4)):
+        return 0
     slot = st[_LAST_SLOT]
     _iface, _state, _slot, tcb, _tx, _frame, _l4, rx = iface.sockets[slot & 0xFFFF]._parts
     st[_LAST_TCP] = slot
     st[_LAST_TCB] = int(ptr32(tcb))
     st[_LAST_RX] = int(ptr32(rx))
+    return 1
 
 
-_RECEIVING = (_arrive, copy_sum, _accept, tcp_ingress, _remember)
+_RECEIVING = (_arrive, copy_sum, _accept, examine, _find)
 _SENDING = (_plan, copy_sum, ipv4_egress, _sent, tcp_egress)
 
 
 @micropython.viper
 def ingress(iface, state, frame, l4, n: int):
     """Handles the TCP segment of n bytes in the frame."""
-    arrive, copy_to_ring, accept, examine, remember = _RECEIVING
+    arrive, copy_to_ring, accept, otherwise, find = _RECEIVING
     st = ptr32(state)
     at = int(arrive(l4, state, n))
+    if at == 1:
+        at = int(arrive(l4, state, n)) if int(find(iface, state, l4)) else 0
     if not at:
-        examine(iface, state, frame, l4, n)
-        slot = st[_LAST_SLOT]
-        if st[_LAST_PORTS] and slot >> 16 == _TCP and slot != st[_LAST_TCP]:
-            remember(iface, state)
+        otherwise(iface, state, frame, l4, n)
         return
     size = ptr32(at)[2]
     if size:

@@ -31,14 +31,12 @@ def host(predict, second):
     h.udp.bind(7)
     h.tcp = h.add(TCPSocket(64, 64))
     h.tcp.listen(80)
-    way = list(h.iface._way_in)
-    at = [i for i in range(len(way)) if way[i] in (prediction.predict, assembly)]
+    state, waiting, parts = h.iface._poll_parts
+    parts = list(parts)
+    at = [i for i in range(len(parts)) if parts[i] in (prediction.predict, assembly)]
     assert len(at) == 1
-    way[at[0]] = predict
-    way = tuple(way)
-    parts = list(h.iface._poll_parts)
-    parts[2] = way
-    h.iface._poll_parts = tuple(parts)
+    parts[at[0]] = predict
+    h.iface._poll_parts = (state, waiting, tuple(parts))
     return h
 
 

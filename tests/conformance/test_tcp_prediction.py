@@ -170,7 +170,7 @@ def test_the_shortcut_is_taken():
     asked = []
     for name in ("_RECEIVING", "_SENDING"):
         parts = list(getattr(tcp_thumb, name))
-        at = [i for i in range(5) if parts[i] in (tcp_input.ingress, tcp_output.egress)][0]
+        at = [i for i in range(5) if parts[i] in (tcp_input.examine, tcp_output.egress)][0]
         parts[at] = noted(asked, parts[at])
         setattr(tcp_thumb, "_was" + name, getattr(tcp_thumb, name))
         setattr(tcp_thumb, name, tuple(parts))

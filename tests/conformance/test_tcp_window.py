@@ -304,3 +304,19 @@ def test_lost_byte_in_a_tiny_window():
             p.send("A", 1, 1)
         assert sent >= 6, (window, sent)
         check_state(s, "ESTABLISHED")
+
+
+def test_text_is_a_sign_of_life_of_a_closed_window():
+    h, p, s = established()
+    s.timeout = 3000
+    p.send("A", 1, 1, win=0)
+    s.send(b"waits")
+    for i in range(8):
+        h.advance(1000)
+        h.clear()
+        p.send("PA", 1 + i, 1, b"y", win=0)
+        assert s.state == TCPSocket.ESTABLISHED, i
+    assert recv(s) == b"yyyyyyyy"
+    p.send("A", 9, 1)
+    h.advance(20000)
+    assert s.state == TCPSocket.CLOSED

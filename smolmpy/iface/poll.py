@@ -1,0 +1,88 @@
+"""One turn of an interface: what has come, timers, and what is to go."""
+
+import micropython
+from micropython import const
+
+_NOW = const(4)
+_NEXT_DUE = const(5)
+_WORK = const(6)
+_FLAGS = const(19)
+_ANNOUNCE = const(20)
+_CLOCK = const(110)
+_FRAME_SIZE = const(127)
+_MORE = const(2)
+_LATER = const(16)
+
+_C_RX_FRAMES = const(32)
+_C_TX_FRAMES = const(33)
+_C_RX_DEVICE_ERRORS = const(34)
+_C_RX_OVERSIZE = const(35)
+
+_BUDGET = const(32)
+_TCP = const(6)
+_UDP = const(17)
+_EMSGSIZE = const(90)
+
+
+@micropython.viper
+def poll(self, now: int) -> int:
+    """Receives, runs timers, sends; returns the number of frames received and sent.
+
+    now is in milliseconds, of any origin, and may wrap at any power of two from 2^30 up. At
+    most 32 frames are taken in and every socket has one turn, so it ends; poll_delay() is 0
+    while more waits.
+    """
+    state, waiting, parts = self._poll_parts
+    st = ptr32(state)
+    w = ptr32(waiting)
+    M = 0xFFFF
+    M |= M << 16
+    now &= 0x3FFFFFFF
+    st[_CLOCK] = (st[_CLOCK] + ((now - st[_NOW]) & 0x3FFFFFFF)) & M
+    st[_NOW] = now
+    flags = st[_FLAGS]
+    if flags & (_MORE | _LATER):
+        if flags & _LATER:
+            st[_WORK] = 1
+        st[_FLAGS] = flags & ~(_MORE | _LATER)
+    due = st[_NEXT_DUE]
+    if due and ((now - due) >> 29) & 1:
+        due = 0
+    if not (w[0] or due or st[_WORK] or st[_ANNOUNCE]):
+        return 0
+    before = st[_C_RX_FRAMES] + st[_C_TX_FRAMES]
+    receive, view, frame, l4, predict, tcp, udp, icmp, arp, examine, egress, turns = parts
+    count = 0
+    try:
+        while w[0]:
+            if count == _BUDGET:
+                st[_FLAGS] |= _MORE
+                break
+            n = int(receive(view))
+            if n == 0:
+                break
+            count += 1
+            if n < 0 or n > st[_FRAME_SIZE]:
+                if n == -_EMSGSIZE:
+                    st[_C_RX_OVERSIZE] += 1
+                    continue
+                st[_C_RX_DEVICE_ERRORS] += 1
+                break
+            st[_C_RX_FRAMES] += 1
+            kind = int(predict(frame, state, n))
+            if not kind:
+                examine(self, state, frame, l4, n)
+            elif kind < 0:
+                arp(self, state, frame, n)
+            elif kind & 0xFF == _TCP:
+                tcp(self, state, frame, l4, kind >> 8)
+            elif kind & 0xFF == _UDP:
+                udp(self, state, frame, l4, kind >> 8)
+            else:
+                icmp(self, state, frame, l4, kind >> 8)
+        if due or st[_WORK] or st[_ANNOUNCE]:
+            egress(self, state, turns)
+    except OSError:
+        # A device should return errors, but many a driver lets those of its bus through.
+        st[_C_RX_DEVICE_ERRORS] += 1
+    return st[_C_RX_FRAMES] + st[_C_TX_FRAMES] - before
