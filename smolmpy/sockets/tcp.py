@@ -338,7 +338,7 @@ class TCPSocket(TCPSettings):
             i += 1
         t[_T_GAPS_LEN] = 0
         t[t[_T_SACKED] + 1] = 0
-        t[_T_FLAGS] &= _F_NO_DELAY
+        t[_T_FLAGS] = t[_T_FLAGS] & _F_NO_DELAY
         t[_T_REMOTE] = st[_SRC]
         t[_T_LOCAL] = st[_DST]
         t[_T_PORTS] = st[_PORTS]
