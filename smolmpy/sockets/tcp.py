@@ -50,8 +50,8 @@ where that has one; times are milliseconds modulo 2^30, and 0 where a timer does
     62  HOP_LIMIT
     63  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
     67  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
-    68  CUBIC           where CUBIC's words lie (tcp_congestion.py), 0 if it is not used
-    69  the list of what we have beyond RCV_NXT
+    68  the list of what we have beyond RCV_NXT
+    then, at SACKED, the other list, and behind it CUBIC's words, if that is chosen
 
 FLAGS: 1 ACK_NOW, an ACK is due at once; 2 NO_DELAY, Nagle's algorithm is off; 4 RESET, an RST is
 due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any address; 32 TIMING;
@@ -121,7 +121,7 @@ _T_HOP_LIMIT = const(62)
 _T_ACK_DELAY = const(63)
 _T_TIME_WAIT_MS = const(66)
 _T_SACKED = const(67)
-_T_GAPS_LEN = const(70)
+_T_GAPS_LEN = const(69)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -145,6 +145,7 @@ _O_SACK = const(1)
 _O_RENO = const(16)
 
 _MOST_GAPS = const(32)
+_SMALL = const(512)  # of buffers: less than a segment of the least MSS
 
 _TCP = const(6)
 _INITIAL_RTO = const(1000)  # RFC 6298 section 2
@@ -260,7 +261,7 @@ class TCPSocket(TCPSettings):
     """A stream: `TCPSocket(rx, tx)`, bytearrays or sizes.
 
     gaps is the number of pieces that may be kept while one before them is missing, 0 to 32; by
-    default 4 to 32, as the receive buffer is large. Each takes 8 bytes.
+    default 2 to 32, as the receive buffer is large. Each takes 8 bytes.
     """
 
     CLOSED = _CLOSED
@@ -278,11 +279,11 @@ class TCPSocket(TCPSettings):
     _egress = egress
 
     def __init__(self, rx, tx, gaps=None):
-        super().__init__()
         self._rx = buffer(rx, "rx")
         self._tx = buffer(tx, "tx")
         if gaps is None:
-            gaps = min(_MOST_GAPS, max(4, len(self._rx) >> 9))
+            size = len(self._rx)
+            gaps = min(_MOST_GAPS, max(2 if size < _SMALL else 4, size >> 9))
         elif not isinstance(gaps, int) or not 0 <= gaps <= _MOST_GAPS:
             raise ValueError("gaps must be 0 to %d" % _MOST_GAPS)
         self._tcb = None
@@ -293,21 +294,20 @@ class TCPSocket(TCPSettings):
         tcb[_T_TIME_WAIT_MS] = 10000
 
     def _attach(self, iface, slot):
-        super()._attach(iface, slot)
         iface._handle("tcp", ingress)
-        self._gather()
+        self._gather(iface, slot)
 
-    def _gather(self):
+    def _gather(self, iface, slot):
         # What sending and receiving need, in one look-up.
-        iface = self.iface
-        frame = l4 = None
+        state = frame = l4 = None
         if iface is not None:
+            state = reference(iface._st)
             frame = reference(iface._frame)
             l4 = reference(iface._l4)
         self._parts = (
             iface,
-            reference(self._st),
-            self._slot,
+            state,
+            slot,
             reference(self._tcb),
             reference(self._tx),
             frame,
@@ -316,8 +316,7 @@ class TCPSocket(TCPSettings):
         )
 
     def _detach(self):
-        super()._detach()
-        self._gather()
+        self._gather(None, -1)
         self._tcb[_T_STATE] = _CLOSED
 
     # Opening

@@ -1,6 +1,6 @@
 """How much TCP may have in flight: NewReno (RFC 5681) and CUBIC (RFC 9438), in integers.
 
-The control block's layout is described in tcp.py. CUBIC has four words more behind it: W_MAX, the
+The control block's layout is described in tcp.py. CUBIC has four words at its end: W_MAX, the
 window at the last loss, in bytes; EPOCH, when the present growth began, 0 for not yet; K, when it
 will be back at W_MAX, in units of 16 ms; RENO, what NewReno's window would be by now.
 """
@@ -15,7 +15,7 @@ _T_TX_SIZE = const(27)
 _T_CWND = const(41)
 _T_SSTHRESH = const(42)
 _T_OPTIONS = const(61)
-_T_CUBIC = const(68)
+_T_SACKED = const(67)
 
 _O_CONGESTION = const(48)
 _CUBIC = const(32)
@@ -38,9 +38,11 @@ def begin(tcb):
         t[_T_CWND] = t[_T_MSS] * _INITIAL_SEGMENTS
     else:
         t[_T_CWND] = _UNLIMITED
-    if t[_T_CUBIC]:
-        t[t[_T_CUBIC] + _W_MAX] = 0
-        t[t[_T_CUBIC] + _EPOCH] = 0
+    if t[_T_OPTIONS] & _CUBIC:
+        c = t[_T_SACKED]
+        c += 2 + 2 * t[c]
+        t[c + _W_MAX] = 0
+        t[c + _EPOCH] = 0
 
 
 @micropython.viper
@@ -85,8 +87,9 @@ def reduce(tcb, flight: int):
     if not t[_T_OPTIONS] & _O_CONGESTION:
         return
     half = flight >> 1
-    if t[_T_CUBIC]:
-        c = t[_T_CUBIC]
+    if t[_T_OPTIONS] & _CUBIC:
+        c = t[_T_SACKED]
+        c += 2 + 2 * t[c]
         window = t[_T_CWND]
         if window > t[_T_TX_SIZE] + t[_T_MSS]:
             window = t[_T_TX_SIZE] + t[_T_MSS]
@@ -101,7 +104,8 @@ def reduce(tcb, flight: int):
 @micropython.viper
 def _cubic(state, tcb, acked: int) -> int:
     t = ptr32(tcb)
-    c = t[_T_CUBIC]
+    c = t[_T_SACKED]
+    c += 2 + 2 * t[c]
     mss = t[_T_MSS]
     window = t[_T_CWND]
     now = ptr32(state)[_NOW]

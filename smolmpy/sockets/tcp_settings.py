@@ -36,8 +36,7 @@ _T_KEEP_ALIVE = const(64)
 _T_TIMEOUT = const(65)
 _T_TIME_WAIT_MS = const(66)
 _T_SACKED = const(67)
-_T_CUBIC = const(68)
-_T_GAPS = const(69)
+_T_GAPS = const(68)
 
 _F_NO_DELAY = const(2)
 
@@ -70,11 +69,29 @@ _O_RENO = const(16)
 _O_CUBIC = const(32)
 _CONGESTION = {"none": 0, "reno": _O_RENO, "cubic": _O_CUBIC}
 
-_PIECES = const(4)  # of what the peer has beyond what it acknowledges: as many as an ACK reports
+# Pieces of what the peer has beyond what it acknowledges: as many as an ACK reports.
+_PIECES = const(4)
+_SMALL = const(512)  # of buffers: less than a segment of the least MSS
 
 
 class TCPSettings(Socket):
     """The options and the state of a TCP socket."""
+
+    # What others keep as attributes lies in here, since each takes 8 bytes of every socket.
+    _parts = (None, None, -1)
+
+    @property
+    def iface(self):
+        """The interface that the socket is on, or None."""
+        return self._parts[0]
+
+    @property
+    def _st(self):
+        return self._parts[0]._st
+
+    @property
+    def _slot(self):
+        return self._parts[2]
 
     def _layout(self, gaps, options):
         # The control block for these options, with what an earlier one says.
@@ -82,7 +99,8 @@ class TCPSettings(Socket):
             # There is never anything to report, and the peer would wait for it.
             options &= ~_O_SACK
         sacked = _T_GAPS + 2 + 2 * gaps
-        cubic = sacked + 2 + 2 * _PIECES
+        pieces = 2 if len(self._tx) < _SMALL else _PIECES
+        cubic = sacked + 2 + 2 * pieces
         size = cubic + 4 if options & _O_CUBIC else cubic
         tcb = array("I", (0 for _ in range(size)))
         if self._tcb is not None:
@@ -93,10 +111,9 @@ class TCPSettings(Socket):
         tcb[_T_OPTIONS] = options
         tcb[_T_GAPS] = gaps
         tcb[_T_SACKED] = sacked
-        tcb[sacked] = _PIECES
-        tcb[_T_CUBIC] = cubic if options & _O_CUBIC else 0
+        tcb[sacked] = pieces
         self._tcb = tcb
-        self._gather()
+        self._gather(self.iface, self._slot)
 
     @property
     def hop_limit(self):
