@@ -34,7 +34,7 @@ def examine(iface, state, frame, l4, n: int):
     st = ptr32(state)
     f = ptr8(frame)
     if n < _ETH_HEADER:
-        st[_C_ETH_RUNT] += 1
+        st[_C_ETH_RUNT] = st[_C_ETH_RUNT] + 1
         return
     if st[_RAW]:
         iface._raw_ingress(iface, iface._frame, n, 0)
@@ -46,12 +46,12 @@ def examine(iface, state, frame, l4, n: int):
         st[_GROUP] = 1
         if hi & lo & 0xFFFF != 0xFFFF or lo >> 16 & 0xFFFF != 0xFFFF:
             if not f[0] & 1 or not int(iface._is_joined(iface._frame)):
-                st[_C_ETH_NOT_FOR_US] += 1
+                st[_C_ETH_NOT_FOR_US] = st[_C_ETH_NOT_FOR_US] + 1
                 return
     lo = (f[8] << 24) | (f[9] << 16) | (f[10] << 8) | f[11]
     if f[6] & 1 or (lo == mac and ((f[6] << 8) | f[7]) == st[_MAC_HI]):
         if f[6] & 1 or not st[_FLAGS] & _LOOPBACK:
-            st[_C_ETH_SOURCE] += 1
+            st[_C_ETH_SOURCE] = st[_C_ETH_SOURCE] + 1
             return
     kind = (f[12] << 8) | f[13]
     if kind == _TYPE_IPV4:
@@ -59,8 +59,8 @@ def examine(iface, state, frame, l4, n: int):
     elif kind == _TYPE_ARP:
         arp_ingress(iface, state, frame, n)
     elif kind < _TYPE_MIN:
-        st[_C_ETH_802_3] += 1
+        st[_C_ETH_802_3] = st[_C_ETH_802_3] + 1
     elif kind == _TYPE_VLAN or kind == _TYPE_SERVICE_VLAN:
-        st[_C_ETH_VLAN] += 1
+        st[_C_ETH_VLAN] = st[_C_ETH_VLAN] + 1
     else:
-        st[_C_ETH_TYPE] += 1
+        st[_C_ETH_TYPE] = st[_C_ETH_TYPE] + 1

@@ -56,7 +56,7 @@ def poll(self, now: int) -> int:
     try:
         while w[0]:
             if count == _BUDGET:
-                st[_FLAGS] |= _MORE
+                st[_FLAGS] = st[_FLAGS] | _MORE
                 break
             n = int(receive(view))
             if n == 0:
@@ -64,11 +64,11 @@ def poll(self, now: int) -> int:
             count += 1
             if n < 0 or n > st[_FRAME_SIZE]:
                 if n == -_EMSGSIZE:
-                    st[_C_RX_OVERSIZE] += 1
+                    st[_C_RX_OVERSIZE] = st[_C_RX_OVERSIZE] + 1
                     continue
-                st[_C_RX_DEVICE_ERRORS] += 1
+                st[_C_RX_DEVICE_ERRORS] = st[_C_RX_DEVICE_ERRORS] + 1
                 break
-            st[_C_RX_FRAMES] += 1
+            st[_C_RX_FRAMES] = st[_C_RX_FRAMES] + 1
             kind = int(predict(frame, state, n))
             if not kind:
                 examine(self, state, frame, l4, n)
@@ -84,5 +84,5 @@ def poll(self, now: int) -> int:
             egress(self, state, turns)
     except OSError:
         # A device should return errors, but many a driver lets those of its bus through.
-        st[_C_RX_DEVICE_ERRORS] += 1
+        st[_C_RX_DEVICE_ERRORS] = st[_C_RX_DEVICE_ERRORS] + 1
     return st[_C_RX_FRAMES] + st[_C_TX_FRAMES] - before

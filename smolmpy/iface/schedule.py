@@ -95,28 +95,29 @@ def egress(iface, state, turns):
     st = ptr32(state)
     if st[_NEXT_DUE] and not ((st[_NOW] - st[_NEXT_DUE]) >> 29) & 1:
         _expire(state)
-    st[_FLAGS] &= ~_FULL
+    st[_FLAGS] = st[_FLAGS] & ~_FULL
     if st[_ANNOUNCE]:
         _announce(iface, state)
     if not st[_WORK]:
         return
     st[_WORK] = 0
-    base = st[_DIRTY]
-    words = (st[_SLOTS] + 15) >> 4
-    word = 0
-    while word < words:
-        bits = st[base + word]
-        slot = word << 4
+    at = st[_DIRTY]
+    first = 0
+    while first < st[_SLOTS]:
+        bits = st[at]
+        st[at] = 0
+        slot = first
         while bits:
             if bits & 1:
                 if st[_FLAGS] & _FULL:
+                    st[at] = st[at] | (bits << (slot & 15))
                     st[_WORK] = 1
                     return
-                st[base + word] &= ~(1 << (slot & 15))
                 turns[slot]()
             bits >>= 1
             slot += 1
-        word += 1
+        first += 16
+        at += 1
 
 
 @micropython.viper
@@ -129,7 +130,7 @@ def _announce(iface, state):
             at = _ADDRESS_TABLE + i * _ADDRESS_WORDS
             if int(request(iface, state, iface._frame, at, at)) == -_EAGAIN:
                 return
-            st[_ANNOUNCE] &= ~(1 << i)
+            st[_ANNOUNCE] = st[_ANNOUNCE] & ~(1 << i)
         i += 1
 
 

@@ -252,7 +252,7 @@ def _recv(parts, buf, n: int) -> int:
         gain = size - have - offered
         mss = t[_T_MSS]
         if gain >= size >> 1 or gain >= (mss if offered < mss else mss << 1):
-            t[_T_FLAGS] |= _F_ACK_NOW
+            t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
             wake(state_of, slot)
     return n
 

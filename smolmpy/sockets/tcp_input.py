@@ -190,7 +190,7 @@ def ingress(iface, state, frame, l4, n: int):
         ):
             # What is expected goes straight to the receive ring, summed on the way. Nothing is
             # spoilt when the sum is wrong: what lies beyond RCV_NXT is nobody's.
-            st[_C_TCP_RX] += 1
+            st[_C_TCP_RX] = st[_C_TCP_RX] + 1
             ack = (p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]
             window = (p[14] << 8) | p[15]
             t[0] = at
@@ -210,7 +210,7 @@ def ingress(iface, state, frame, l4, n: int):
                 + ((p[18] << 8) | p[19])
             )
             if int(copy_sum(rx, l4, tcb)) != 0xFFFF:
-                st[_C_TCP_CHECKSUM] += 1
+                st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
                 return
             offered = window << (t[_T_SHIFTS] & 0xFF)
             if ack == t[_T_SND_UNA] and offered == t[_T_SND_WND] and offered:
@@ -257,17 +257,17 @@ def examine(iface, state, frame, l4, n: int):
     """Handles any segment: what it is for, once its checksum is right."""
     st = ptr32(state)
     p = ptr8(l4)
-    st[_C_TCP_RX] += 1
+    st[_C_TCP_RX] = st[_C_TCP_RX] + 1
     header = (p[_OFFSET] >> 4) << 2
     if n < 20 or header < 20 or header > n or st[_GROUP]:
-        st[_C_TCP_MALFORMED] += 1
+        st[_C_TCP_MALFORMED] = st[_C_TCP_MALFORMED] + 1
         return
     bits = p[_BITS]
     if int(checksum(l4, 0, n, st[_PSEUDO])) != 0xFFFF:
-        st[_C_TCP_CHECKSUM] += 1
+        st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
         return
     if not (p[0] | p[1]) or not (p[2] | p[3]):
-        st[_C_TCP_MALFORMED] += 1
+        st[_C_TCP_MALFORMED] = st[_C_TCP_MALFORMED] + 1
         return
     if bits & (_SYN | _ACK) == _ACK and int(locate(iface, state, l4)):
         slot = st[_LAST_SLOT] & 0xFFFF
@@ -280,12 +280,12 @@ def examine(iface, state, frame, l4, n: int):
             if int(cookie_offer(iface, state, frame, l4, n)):
                 return
             if int(is_quiet(iface, state)):
-                st[_C_TCP_SYN_DROPPED] += 1
+                st[_C_TCP_SYN_DROPPED] = st[_C_TCP_SYN_DROPPED] + 1
                 return
         if kind & (_SYN | _RST | _ACK) == _ACK:
             slot = int(cookie_take(iface, state, l4, -1))
         if slot < 0:
-            st[_C_TCP_NO_SOCKET] += 1
+            st[_C_TCP_NO_SOCKET] = st[_C_TCP_NO_SOCKET] + 1
             refuse(iface, state, frame, l4, n)
             return
     socket = iface.sockets[slot]
@@ -294,7 +294,7 @@ def examine(iface, state, frame, l4, n: int):
         if int(reopen(iface, state, socket, slot, l4)):
             slot = int(lookup(iface._demux, state, _TCP))
             if slot < 0:
-                st[_C_TCP_NO_SOCKET] += 1
+                st[_C_TCP_NO_SOCKET] = st[_C_TCP_NO_SOCKET] + 1
                 refuse(iface, state, frame, l4, n)
                 return
             socket = iface.sockets[slot]
@@ -410,7 +410,7 @@ def _is_recent(state, tcb, slot: int, bits: int) -> int:
         return 0
     idle = ((st[_CLOCK] - t[_T_HEARD]) >> 16) & 0xFFFF
     if ((st[_TS_VALUE] - t[_T_TS_RECENT]) >> 31) & 1 and idle < _TS_RECENT_LIFETIME:
-        t[_T_FLAGS] |= _F_ACK_NOW
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
         wake(state, slot)
         return 0
     return 1
@@ -442,7 +442,7 @@ def _reject(state, tcb, slot: int, l4, bits: int, size: int) -> int:
         # We have had it: the peer hears that, and knows that it need not have sent it again.
         t[_T_DSACK_FROM] = seq
         t[_T_DSACK_LEN] = size
-    t[_T_FLAGS] |= _F_ACK_NOW
+    t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
     wake(state, slot)
     return 1
 
@@ -499,7 +499,7 @@ def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
             fin = 1
             acked = queued
         if acked > _SAFE_MSS:
-            t[_T_FLAGS] |= _F_WHOLE
+            t[_T_FLAGS] = t[_T_FLAGS] | _F_WHOLE
         at = t[_T_TX_HEAD] + acked
         if at >= t[_T_TX_SIZE]:
             at -= t[_T_TX_SIZE]
@@ -604,18 +604,18 @@ def _accept(state, tcb, slot: int, size: int):
     M = 0xFFFF
     M |= M << 16
     nxt = (t[_T_RCV_NXT] + size) & M
-    t[_T_RX_LEN] += size
+    t[_T_RX_LEN] = t[_T_RX_LEN] + size
     t[_T_RCV_NXT] = nxt
     # RFC 9293 section 3.8.6.3: every second full segment is acknowledged at once, others soon. At
     # once is with the next poll, since the program has most likely read them by then: so the ACK
     # opens the window again, where it would otherwise need a second one for that.
     if not t[_T_ACK_DELAY]:
-        t[_T_FLAGS] |= _F_ACK_NOW
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
         wake(state, slot)
     elif (nxt - t[_T_RCV_ACKED]) & 0x3FFFFFFF >= t[_T_MSS] << 1:
-        t[_T_FLAGS] |= _F_ACK_NOW
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
         st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
-        st[_FLAGS] |= _LATER
+        st[_FLAGS] = st[_FLAGS] | _LATER
     elif not t[_T_ACK_DUE]:
         due = (st[_NOW] + t[_T_ACK_DELAY]) & 0x3FFFFFFF
         if not due:
@@ -650,12 +650,12 @@ def _text(state, socket, tcb, slot: int, l4, at: int, size: int, fin: int):
         fin = 0
     if fin:
         t[_T_FIN_SEQ] = (seq + size) & M
-        t[_T_FLAGS] |= _F_FIN_AHEAD
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_FIN_AHEAD
     if ahead:
-        st[_C_TCP_OUT_OF_ORDER] += 1
-        t[_T_OUT_OF_ORDER] += 1
-        t[_T_FLAGS] |= _F_ACK_NOW
-        t[_T_DUP_DUE] += 1
+        st[_C_TCP_OUT_OF_ORDER] = st[_C_TCP_OUT_OF_ORDER] + 1
+        t[_T_OUT_OF_ORDER] = t[_T_OUT_OF_ORDER] + 1
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
+        t[_T_DUP_DUE] = t[_T_DUP_DUE] + 1
         wake(state, slot)
         if not size or not int(range_insert(tcb, _T_RCV_NXT, _T_GAPS, ahead, size)):
             return
@@ -665,7 +665,7 @@ def _text(state, socket, tcb, slot: int, l4, at: int, size: int, fin: int):
         if not ahead:
             if t[_T_GAPS_LEN]:
                 # RFC 5681 section 4.2: what fills a gap is acknowledged at once.
-                t[_T_FLAGS] |= _F_ACK_NOW
+                t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
                 wake(state, slot)
                 size += int(reach(tcb, _T_RCV_NXT, _T_GAPS, size))
             _accept(state, tcb, slot, size)
@@ -722,7 +722,7 @@ def icmp_error(iface, state, tcb, slot: int, number: int):
         if mss < t[_T_MSS]:
             t[_T_MSS] = mss
             t[_T_SND_NXT] = t[_T_SND_UNA]
-            t[_T_FLAGS] &= ~_F_TIMING
+            t[_T_FLAGS] = t[_T_FLAGS] & ~_F_TIMING
             wake(state, slot)
     elif t[_T_STATE] == _SYN_SENT:
         close_down(iface, tcb, slot, number)

@@ -146,7 +146,7 @@ def egress(socket) -> int:
         if result == -_EAGAIN:
             wake(state, slot)
             return 0
-        st[_C_TCP_RST_TX] += 1
+        st[_C_TCP_RST_TX] = st[_C_TCP_RST_TX] + 1
         t[_T_FLAGS] = flags & _F_NO_DELAY
         return 1 if result == 0 else 0
     if t[_T_STATE] <= _LISTEN:
@@ -156,7 +156,7 @@ def egress(socket) -> int:
         if not int(_retransmission_timeout(socket, tcb)):
             return 0
     if t[_T_ACK_DUE] and not ((now - t[_T_ACK_DUE]) >> 29) & 1:
-        t[_T_FLAGS] |= _F_ACK_NOW
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
     probe = 0
     if t[_T_STATE] == _TIME_WAIT and t[_T_FLAGS] & _F_ACK_NOW:
         pass  # the last ACK first, however short TIME-WAIT may be
@@ -254,8 +254,8 @@ def _retransmission_timeout(socket, tcb) -> int:
         else:
             close_down(socket.iface, tcb, int(socket._slot), _ETIMEDOUT)
         return 0
-    t[_T_FLAGS] &= ~_F_TIMING  # Karn: what goes out twice is not timed
-    t[_T_TIMEOUTS] += 1
+    t[_T_FLAGS] = t[_T_FLAGS] & ~_F_TIMING  # Karn: what goes out twice is not timed
+    t[_T_TIMEOUTS] = t[_T_TIMEOUTS] + 1
     if t[_T_SND_MAX] != t[_T_SND_UNA]:
         recovery_timeout(tcb)
     patience = _BLACK_HOLE_LATER if t[_T_FLAGS] & _F_WHOLE else _BLACK_HOLE
@@ -264,12 +264,12 @@ def _retransmission_timeout(socket, tcb) -> int:
         # some have arrived it may be no more than a very bad line.
         t[_T_MSS] = _SAFE_MSS
     if not t[_T_SND_WND] or t[_T_SND_MAX] == t[_T_SND_UNA]:
-        t[_T_FLAGS] |= _F_PROBE
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_PROBE
     # All that is in flight goes out again: the peer has kept what it could, and acknowledges more
     # than it gets.
     t[_T_SND_NXT] = t[_T_SND_UNA]
     if t[_T_BACKOFF] < _MAX_BACKOFF:
-        t[_T_BACKOFF] += 1
+        t[_T_BACKOFF] = t[_T_BACKOFF] + 1
     _arm(st[_NOW], tcb)
     return 1
 
@@ -433,7 +433,7 @@ def _sent(state, tcb, ahead: int, n: int, bits: int, filling: int):
     M |= M << 16
     now = st[_NOW]
     nxt = t[_T_SND_NXT]
-    t[_T_FLAGS] &= ~(_F_PROBE | _F_AGAIN)
+    t[_T_FLAGS] = t[_T_FLAGS] & ~(_F_PROBE | _F_AGAIN)
     end = (t[_T_SND_UNA] + ahead + n + (bits & _FIN) + ((bits >> 1) & 1)) & M
     if filling:
         t[_T_HIGH_RXT] = end
@@ -443,19 +443,19 @@ def _sent(state, tcb, ahead: int, n: int, bits: int, filling: int):
                 rest(tcb)
             t[_T_PROGRESS] = now
         if not t[_T_FLAGS] & _F_TIMING and nxt == t[_T_SND_MAX]:
-            t[_T_FLAGS] |= _F_TIMING
+            t[_T_FLAGS] = t[_T_FLAGS] | _F_TIMING
             t[_T_RTT_SEQ] = nxt
             t[_T_RTT_TIME] = now
         t[_T_SND_MAX] = end
         if n and n < t[_T_MSS]:
             t[_T_SND_SMALL] = end
         if bits & _CWR:
-            t[_T_FLAGS] &= ~_F_CWR
+            t[_T_FLAGS] = t[_T_FLAGS] & ~_F_CWR
     else:
-        st[_C_TCP_RETRANSMITS] += 1
-        t[_T_RETRANSMITS] += 1
-        t[_T_REPEATS] += 1
-        t[_T_FLAGS] &= ~_F_TIMING
+        st[_C_TCP_RETRANSMITS] = st[_C_TCP_RETRANSMITS] + 1
+        t[_T_RETRANSMITS] = t[_T_RETRANSMITS] + 1
+        t[_T_REPEATS] = t[_T_REPEATS] + 1
+        t[_T_FLAGS] = t[_T_FLAGS] & ~_F_TIMING
     if not filling or ((nxt - end) >> 31) & 1:
         t[_T_SND_NXT] = end
     if not t[_T_RETRANSMIT]:
@@ -583,7 +583,7 @@ def _segment(parts, state, tcb, ahead: int, n: int, bits: int) -> int:
             return result
         if t[_T_STATE] <= _SYN_RECEIVED and (result == -_EHOSTUNREACH or result == -_ENETUNREACH):
             return result
-    st[_C_TCP_TX] += 1
+    st[_C_TCP_TX] = st[_C_TCP_TX] + 1
     if bits & _ACK:
         M = 0xFFFF
         M |= M << 16
@@ -593,5 +593,5 @@ def _segment(parts, state, tcb, ahead: int, n: int, bits: int) -> int:
         t[_T_RCV_ACKED] = ack
         t[_T_ACK_DUE] = 0
         t[_T_DSACK_LEN] = 0
-        t[_T_FLAGS] &= ~_F_ACK_NOW
+        t[_T_FLAGS] = t[_T_FLAGS] & ~_F_ACK_NOW
     return 0

@@ -869,7 +869,7 @@ def ingress(iface, state, frame, l4, n: int):
     if size:
         # Nothing is spoilt when the sum is wrong: what lies beyond RCV_NXT is nobody's.
         if int(copy_to_ring(st[_LAST_RX], l4, at)) != 0xFFFF:
-            st[_C_TCP_CHECKSUM] += 1
+            st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
             return
     accept(l4, state, at, size)
 

@@ -123,3 +123,45 @@ def run_conversation(step):
         else:
             h.advance(4000)
     return [(Packet(f).flags, Packet(f).data, at) for at, f in h.device.sent]
+
+
+def test_every_socket_has_its_turn_in_one_poll():
+    h = Host(sockets=40)
+    sockets = []
+    for i in range(40):
+        s = h.add(UDPSocket(16, 16))
+        s.bind(1000 + i)
+        sockets.append(s)
+    for first in range(0, 40, 7):
+        for s in sockets[first:]:
+            assert s.send_to(b"x", addr(PEER), 9) == 1
+        assert h.iface.poll(h.now) == 40 - first
+        assert [Packet(f, 0).sport for _, f in h.device.sent] == list(range(1000 + first, 1040))
+        assert h.iface.poll_delay(h.now) == -1
+        h.clear()
+
+
+def test_a_full_device_leaves_the_rest_marked():
+    h = Host(sockets=40)
+    for i in range(40):
+        s = h.add(UDPSocket(16, 16))
+        s.bind(1000 + i)
+        s.send_to(b"x", addr(PEER), 9)
+    room = [5]
+    put = h.device.transmit
+
+    def transmit(buf, length):
+        if not room[0]:
+            return EAGAIN
+        room[0] -= 1
+        return put(buf, length)
+
+    h.device.transmit = transmit
+    h.iface.device = h.device
+    left = 40
+    while left:
+        sent = h.iface.poll(h.now)
+        assert sent == min(left, 5), (sent, left)
+        left -= sent
+        room[0] = 5
+    assert sorted(Packet(f, 0).sport for _, f in h.device.sent) == list(range(1000, 1040))
