@@ -224,6 +224,8 @@ class TCPSettings(Socket):
     def congestion(self, value):
         if value not in _CONGESTION:
             raise ValueError("congestion must be none, reno or cubic")
+        if value == "cubic":
+            from . import tcp_cubic  # noqa: F401, only who chooses it needs it
         self._choose(_O_RENO | _O_CUBIC, _CONGESTION[value])
 
     def _choose(self, mask, bits):
