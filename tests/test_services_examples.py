@@ -140,13 +140,13 @@ def test_web_with_curl(web, need):
     assert f"{ADDRESS}/24" in page and page.count("<td>TCP</td>") == 4
     data = json.loads(data)
     assert data["addresses"] == [f"{ADDRESS}/24"]
-    assert set(data["counters"]) == set(counters.NAMES)
+    assert set(data["counters"]) == set(counters.names())
     states = sorted(row["state"] for row in data["sockets"])
     assert states == ["ESTABLISHED", "LISTEN", "LISTEN", "LISTEN"]
     (peer,) = (row for row in data["sockets"] if row["state"] == "ESTABLISHED")
     assert peer["local"] == f"{ADDRESS}:80" and peer["remote"].startswith(f"{PEER}:")
     assert [row[0] for row in data["neighbors"]] == [PEER]
-    for name in counters.NAMES:
+    for name in counters.names():
         assert f"<dt>{name}</dt>" in page
 
 

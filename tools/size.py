@@ -161,7 +161,7 @@ def _server(image, files, paths):
     """Bytes of RAM that the modules of examples/server.py take, and what the heap has left."""
     with Board(_BOARD, image, files=files) as board:
         board.mount_files()
-        board.run(f"import sys\nsys.path.extend({paths!r})\n" + _MEASURE + "gc.threshold(16000)")
+        board.run(f"import sys\nsys.path.extend({paths!r})\n" + _MEASURE)
         return board.run("print(_measure('server'), gc.mem_free())").split()
 
 

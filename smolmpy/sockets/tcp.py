@@ -50,8 +50,8 @@ where that has one; times are milliseconds modulo 2^30, and 0 where a timer does
     62  HOP_LIMIT
     63  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
     67  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
-    68  CUBIC           where CUBIC's words lie (tcp_congestion.py), 0 if it is not used
-    69  the list of what we have beyond RCV_NXT
+    68  the list of what we have beyond RCV_NXT
+    then, at SACKED, the other list, and behind it CUBIC's words, if that is chosen
 
 FLAGS: 1 ACK_NOW, an ACK is due at once; 2 NO_DELAY, Nagle's algorithm is off; 4 RESET, an RST is
 due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any address; 32 TIMING;
@@ -63,7 +63,6 @@ than a small segment has been acknowledged at once; 262144 TIMED_OUT, RECOVER is
 524288 END_TOLD, the handler knows that the peer's stream has ended.
 """
 
-from array import array
 from builtins import len  # a name of this module costs a third of what a built-in one does
 
 import micropython
@@ -76,9 +75,10 @@ from ..iface.route import next_hop
 from ..iface.schedule import set_due, wake
 from ..kernel import copy, reference
 from ..wire.address import parse, to_word
-from .base import Socket, buffer, check_port, write_addr
+from .base import buffer, check_port
 from .tcp_connection import choose_iss, scale
 from .tcp_input import icmp_error
+from .tcp_settings import TCPSettings
 
 try:
     from .tcp_prediction_thumb import egress, ingress
@@ -100,7 +100,6 @@ _T_REMOTE = const(6)
 _T_LOCAL = const(7)
 _T_PORTS = const(8)
 _T_SND_UNA = const(10)
-_T_SND_WND = const(13)
 _T_RCV_NXT = const(18)
 _T_RCV_ADV = const(19)
 _T_MSS = const(21)
@@ -110,28 +109,20 @@ _T_RX_SIZE = const(24)
 _T_TX_HEAD = const(25)
 _T_TX_LEN = const(26)
 _T_TX_SIZE = const(27)
-_T_SRTT = const(28)
 _T_RTO = const(30)
 _T_RETRANSMIT = const(34)
 _T_ACK_DUE = const(35)
 _T_IDLE_DUE = const(36)
 _T_PROGRESS = const(37)
 _T_ERROR = const(40)
-_T_CWND = const(41)
-_T_SSTHRESH = const(42)
 _T_SHIFTS = const(45)
 _T_HEARD = const(48)
-_T_RETRANSMITS = const(51)
 _T_OPTIONS = const(61)
 _T_HOP_LIMIT = const(62)
 _T_ACK_DELAY = const(63)
-_T_KEEP_ALIVE = const(64)
-_T_TIMEOUT = const(65)
 _T_TIME_WAIT_MS = const(66)
 _T_SACKED = const(67)
-_T_CUBIC = const(68)
-_T_GAPS = const(69)
-_T_GAPS_LEN = const(70)
+_T_GAPS_LEN = const(69)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -151,31 +142,12 @@ _CLOSING = const(8)
 _LAST_ACK = const(9)
 _TIME_WAIT = const(10)
 
-_NAMES = (
-    "CLOSED",
-    "LISTEN",
-    "SYN_SENT",
-    "SYN_RECEIVED",
-    "ESTABLISHED",
-    "FIN_WAIT_1",
-    "FIN_WAIT_2",
-    "CLOSE_WAIT",
-    "CLOSING",
-    "LAST_ACK",
-    "TIME_WAIT",
-)
-
 _O_SACK = const(1)
-_O_TIMESTAMPS = const(2)
-_O_ECN = const(4)
-_O_QUIET = const(8)
 _O_RENO = const(16)
-_O_CUBIC = const(32)
 _O_HANDLER = const(64)
-_CONGESTION = {"none": 0, "reno": _O_RENO, "cubic": _O_CUBIC}
 
 _MOST_GAPS = const(32)
-_PIECES = const(4)  # of what the peer has beyond what it acknowledges: as many as an ACK reports
+_SMALL = const(512)  # of buffers: less than a segment of the least MSS
 
 _TCP = const(6)
 _INITIAL_RTO = const(1000)  # RFC 6298 section 2
@@ -287,11 +259,11 @@ def _recv(parts, buf, n: int) -> int:
     return n
 
 
-class TCPSocket(Socket):
+class TCPSocket(TCPSettings):
     """A stream: `TCPSocket(rx, tx)`, bytearrays or sizes.
 
     gaps is the number of pieces that may be kept while one before them is missing, 0 to 32; by
-    default 4 to 32, as the receive buffer is large. Each takes 8 bytes.
+    default 2 to 32, as the receive buffer is large. Each takes 8 bytes.
     """
 
     CLOSED = _CLOSED
@@ -310,11 +282,11 @@ class TCPSocket(Socket):
     _handler = None
 
     def __init__(self, rx, tx, gaps=None):
-        super().__init__()
         self._rx = buffer(rx, "rx")
         self._tx = buffer(tx, "tx")
         if gaps is None:
-            gaps = min(_MOST_GAPS, max(4, len(self._rx) >> 9))
+            size = len(self._rx)
+            gaps = min(_MOST_GAPS, max(2 if size < _SMALL else 4, size >> 9))
         elif not isinstance(gaps, int) or not 0 <= gaps <= _MOST_GAPS:
             raise ValueError("gaps must be 0 to %d" % _MOST_GAPS)
         self._tcb = None
@@ -324,45 +296,21 @@ class TCPSocket(Socket):
         tcb[_T_ACK_DELAY] = 10
         tcb[_T_TIME_WAIT_MS] = 10000
 
-    def _layout(self, gaps, options):
-        # The control block for these options, with what an earlier one says.
-        if not gaps:
-            options &= (
-                ~_O_SACK
-            )  # there is never anything to report, and the peer would wait for it
-        sacked = _T_GAPS + 2 + 2 * gaps
-        cubic = sacked + 2 + 2 * _PIECES
-        size = cubic + 4 if options & _O_CUBIC else cubic
-        tcb = array("I", (0 for _ in range(size)))
-        if self._tcb is not None:
-            for i in range(_T_GAPS):
-                tcb[i] = self._tcb[i]
-        tcb[_T_RX_SIZE] = len(self._rx)
-        tcb[_T_TX_SIZE] = len(self._tx)
-        tcb[_T_OPTIONS] = options
-        tcb[_T_GAPS] = gaps
-        tcb[_T_SACKED] = sacked
-        tcb[sacked] = _PIECES
-        tcb[_T_CUBIC] = cubic if options & _O_CUBIC else 0
-        self._tcb = tcb
-        self._gather()
-
     def _attach(self, iface, slot):
-        super()._attach(iface, slot)
         iface._handle("tcp", ingress)
-        self._gather()
+        self._gather(iface, slot)
 
-    def _gather(self):
+    def _gather(self, iface, slot):
         # What sending and receiving need, in one look-up.
-        iface = self.iface
-        frame = l4 = None
+        state = frame = l4 = None
         if iface is not None:
+            state = reference(iface._st)
             frame = reference(iface._frame)
             l4 = reference(iface._l4)
         self._parts = (
             iface,
-            reference(self._st),
-            self._slot,
+            state,
+            slot,
             reference(self._tcb),
             reference(self._tx),
             frame,
@@ -376,20 +324,8 @@ class TCPSocket(Socket):
             self._handing = gather(self, _recv, _send)
 
     def _detach(self):
-        super()._detach()
-        self._gather()
+        self._gather(None, -1)
         self._tcb[_T_STATE] = _CLOSED
-
-    def __repr__(self):
-        if self.iface is None:
-            return "<TCPSocket, on no interface>"
-        return "<TCPSocket %s %d.%d.%d.%d:%d %d.%d.%d.%d:%d recv %d send %d>" % (
-            (self.state_name,)
-            + tuple(self.local_addr)
-            + (self.local_port,)
-            + tuple(self.remote_addr)
-            + (self.remote_port, self.recv_queue, self.send_queue)
-        )
 
     # Opening
 
@@ -489,11 +425,6 @@ class TCPSocket(Socket):
         return self._tcb[_T_STATE]
 
     @property
-    def state_name(self):
-        """The state as text."""
-        return _NAMES[self._tcb[_T_STATE]]
-
-    @property
     def is_open(self):
         """Whether there is a connection, or one may come."""
         return 0 < self._tcb[_T_STATE] < _TIME_WAIT
@@ -507,201 +438,6 @@ class TCPSocket(Socket):
     def send_queue(self):
         """Bytes that the peer has not acknowledged."""
         return self._tcb[_T_TX_LEN]
-
-    @property
-    def remote_addr(self):
-        """The peer's address: 4 bytes."""
-        return self._addr(_T_REMOTE)
-
-    @property
-    def local_addr(self):
-        """Our address: 4 bytes."""
-        return self._addr(_T_LOCAL)
-
-    def _addr(self, at):
-        addr = bytearray(4)
-        write_addr(self._tcb, at, addr)
-        return addr
-
-    @property
-    def remote_port(self):
-        """The peer's port."""
-        return self._tcb[_T_PORTS] >> 16
-
-    @property
-    def local_port(self):
-        """Our port."""
-        return self._tcb[_T_PORTS] & 0xFFFF
-
-    def stats(self):
-        """A dict: retransmits, timeouts, dup_acks, out_of_order (counts); rtt, rto (ms); cwnd,
-        ssthresh, mss, snd_wnd, rcv_wnd (bytes)."""
-        t = self._tcb
-        return {
-            "retransmits": t[_T_RETRANSMITS],
-            "timeouts": t[_T_RETRANSMITS + 1],
-            "dup_acks": t[_T_RETRANSMITS + 2],
-            "out_of_order": t[_T_RETRANSMITS + 3],
-            "rtt": t[_T_SRTT] >> 3,
-            "rto": t[_T_RTO],
-            "cwnd": t[_T_CWND],
-            "ssthresh": t[_T_SSTHRESH],
-            "mss": t[_T_MSS],
-            "snd_wnd": t[_T_SND_WND],
-            "rcv_wnd": (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF,
-        }
-
-    def may_send(self):
-        """Whether the send half is open."""
-        state = self._tcb[_T_STATE]
-        return state == _ESTABLISHED or state == _CLOSE_WAIT
-
-    def may_recv(self):
-        """Whether the receive half is open, or has data still."""
-        tcb = self._tcb
-        return _ESTABLISHED <= tcb[_T_STATE] <= _FIN_WAIT_2 or tcb[_T_RX_LEN] != 0
-
-    def can_send(self):
-        """Whether send() would return something other than -EAGAIN."""
-        tcb = self._tcb
-        state = tcb[_T_STATE]
-        if state == _SYN_SENT or state == _SYN_RECEIVED:
-            return False
-        if state == _ESTABLISHED or state == _CLOSE_WAIT:
-            return tcb[_T_TX_LEN] < tcb[_T_TX_SIZE]
-        return True
-
-    def can_recv(self):
-        """Whether recv_into() would return something other than -EAGAIN."""
-        tcb = self._tcb
-        state = tcb[_T_STATE]
-        if tcb[_T_RX_LEN]:
-            return True
-        return not (_SYN_SENT <= state <= _FIN_WAIT_2)
-
-    # Options
-
-    @property
-    def hop_limit(self):
-        """The IP TTL of what is sent, 1 to 255."""
-        return self._tcb[_T_HOP_LIMIT]
-
-    @hop_limit.setter
-    def hop_limit(self, value):
-        self._option(_T_HOP_LIMIT, "hop_limit", value, 1, 255)
-
-    @property
-    def nagle(self):
-        """Whether small segments wait while others are in flight (RFC 896)."""
-        return not self._tcb[_T_FLAGS] & _F_NO_DELAY
-
-    @nagle.setter
-    def nagle(self, value):
-        flags = self._tcb[_T_FLAGS]
-        self._tcb[_T_FLAGS] = flags & ~_F_NO_DELAY if value else flags | _F_NO_DELAY
-        if self.iface is not None:
-            self._wake()
-
-    @property
-    def ack_delay(self):
-        """Milliseconds that an ACK may wait for company, 0 to 500 (RFC 1122 section 4.2.3.2)."""
-        return self._tcb[_T_ACK_DELAY]
-
-    @ack_delay.setter
-    def ack_delay(self, value):
-        self._option(_T_ACK_DELAY, "ack_delay", value, 0, 500)
-
-    @property
-    def keep_alive(self):
-        """Milliseconds of silence between keep-alive probes, 0 for none."""
-        return self._tcb[_T_KEEP_ALIVE]
-
-    @keep_alive.setter
-    def keep_alive(self, value):
-        self._option(_T_KEEP_ALIVE, "keep_alive", value, 0, 1 << 28)
-        if self.iface is not None:
-            self._wake()
-
-    @property
-    def timeout(self):
-        """Milliseconds without an answer before the connection is given up; 0: the default."""
-        return self._tcb[_T_TIMEOUT]
-
-    @timeout.setter
-    def timeout(self, value):
-        self._option(_T_TIMEOUT, "timeout", value, 0, 1 << 28)
-
-    @property
-    def time_wait(self):
-        """Milliseconds that TIME-WAIT lasts, 0 to 240,000."""
-        return self._tcb[_T_TIME_WAIT_MS]
-
-    @time_wait.setter
-    def time_wait(self, value):
-        self._option(_T_TIME_WAIT_MS, "time_wait", value, 0, 240000)
-
-    @property
-    def sack(self):
-        """Whether selective acknowledgments are offered (RFC 2018); set before connecting."""
-        return self._tcb[_T_OPTIONS] & _O_SACK != 0
-
-    @sack.setter
-    def sack(self, value):
-        self._choose(_O_SACK, _O_SACK if value else 0)
-
-    @property
-    def timestamps(self):
-        """Whether timestamps are offered (RFC 7323); set before connecting."""
-        return self._tcb[_T_OPTIONS] & _O_TIMESTAMPS != 0
-
-    @timestamps.setter
-    def timestamps(self, value):
-        self._choose(_O_TIMESTAMPS, _O_TIMESTAMPS if value else 0)
-
-    @property
-    def ecn(self):
-        """Whether congestion notification is offered (RFC 3168); set before connecting."""
-        return self._tcb[_T_OPTIONS] & _O_ECN != 0
-
-    @ecn.setter
-    def ecn(self, value):
-        self._choose(_O_ECN, _O_ECN if value else 0)
-
-    @property
-    def quiet(self):
-        """Whether a SYN to this connection's port is dropped where no socket listens, not refused.
-
-        So the client tries again a second later, as with a full backlog of other systems.
-        """
-        return self._tcb[_T_OPTIONS] & _O_QUIET != 0
-
-    @quiet.setter
-    def quiet(self, value):
-        options = self._tcb[_T_OPTIONS]
-        self._tcb[_T_OPTIONS] = options | _O_QUIET if value else options & ~_O_QUIET
-
-    @property
-    def congestion(self):
-        """What bounds the data in flight besides the peer's window: "none", "reno" or "cubic"."""
-        options = self._tcb[_T_OPTIONS]
-        return "cubic" if options & _O_CUBIC else "reno" if options & _O_RENO else "none"
-
-    @congestion.setter
-    def congestion(self, value):
-        if value not in _CONGESTION:
-            raise ValueError("congestion must be none, reno or cubic")
-        self._choose(_O_RENO | _O_CUBIC, _CONGESTION[value])
-
-    def _choose(self, mask, bits):
-        tcb = self._tcb
-        if tcb[_T_STATE] > _LISTEN:
-            raise OSError(EISCONN, "to be chosen before connecting")
-        self._layout(tcb[_T_GAPS], (tcb[_T_OPTIONS] & ~mask) | bits)
-
-    def _option(self, at, name, value, least, most):
-        if not isinstance(value, int) or not least <= value <= most:
-            raise ValueError("%s must be %d to %d" % (name, least, most))
-        self._tcb[at] = value
 
     # Data
 
@@ -725,7 +461,7 @@ class TCPSocket(Socket):
         self._handler = function
         options = self._tcb[_T_OPTIONS]
         self._tcb[_T_OPTIONS] = options | _O_HANDLER if function else options & ~_O_HANDLER
-        self._gather()
+        self._gather(self.iface, self._slot)
 
     @micropython.native
     def send(self, buf, n=None):

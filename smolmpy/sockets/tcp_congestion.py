@@ -1,32 +1,29 @@
-"""How much TCP may have in flight: NewReno (RFC 5681) and CUBIC (RFC 9438), in integers.
+"""How much TCP may have in flight: NewReno (RFC 5681), and what CUBIC (tcp_cubic.py) has of it.
 
-The control block's layout is described in tcp.py. CUBIC has four words more behind it: W_MAX, the
-window at the last loss, in bytes; EPOCH, when the present growth began, 0 for not yet; K, when it
-will be back at W_MAX, in units of 16 ms; RENO, what NewReno's window would be by now.
+The control block's layout is described in tcp.py.
 """
 
 import micropython
 from micropython import const
-
-_NOW = const(4)
 
 _T_MSS = const(21)
 _T_TX_SIZE = const(27)
 _T_CWND = const(41)
 _T_SSTHRESH = const(42)
 _T_OPTIONS = const(61)
-_T_CUBIC = const(68)
+_T_SACKED = const(67)
 
 _O_CONGESTION = const(48)
 _CUBIC = const(32)
 
 _W_MAX = const(0)
 _EPOCH = const(1)
-_K = const(2)
-_RENO_WINDOW = const(3)
 
 _INITIAL_SEGMENTS = const(10)  # RFC 6928
 _UNLIMITED = const(0x1FFFFFFF)
+
+# How the window of CUBIC grows: that of tcp_cubic.py, once a socket has chosen it.
+_cubic = None
 
 
 @micropython.viper
@@ -38,9 +35,11 @@ def begin(tcb):
         t[_T_CWND] = t[_T_MSS] * _INITIAL_SEGMENTS
     else:
         t[_T_CWND] = _UNLIMITED
-    if t[_T_CUBIC]:
-        t[t[_T_CUBIC] + _W_MAX] = 0
-        t[t[_T_CUBIC] + _EPOCH] = 0
+    if t[_T_OPTIONS] & _CUBIC:
+        c = t[_T_SACKED]
+        c += 2 + 2 * t[c]
+        t[c + _W_MAX] = 0
+        t[c + _EPOCH] = 0
 
 
 @micropython.viper
@@ -85,8 +84,9 @@ def reduce(tcb, flight: int):
     if not t[_T_OPTIONS] & _O_CONGESTION:
         return
     half = flight >> 1
-    if t[_T_CUBIC]:
-        c = t[_T_CUBIC]
+    if t[_T_OPTIONS] & _CUBIC:
+        c = t[_T_SACKED]
+        c += 2 + 2 * t[c]
         window = t[_T_CWND]
         if window > t[_T_TX_SIZE] + t[_T_MSS]:
             window = t[_T_TX_SIZE] + t[_T_MSS]
@@ -96,54 +96,3 @@ def reduce(tcb, flight: int):
         half = flight * 7 // 10
     least = 2 * t[_T_MSS]
     t[_T_SSTHRESH] = half if half > least else least
-
-
-@micropython.viper
-def _cubic(state, tcb, acked: int) -> int:
-    t = ptr32(tcb)
-    c = t[_T_CUBIC]
-    mss = t[_T_MSS]
-    window = t[_T_CWND]
-    now = ptr32(state)[_NOW]
-    if not t[c + _EPOCH]:
-        t[c + _EPOCH] = now if now else 1
-        t[c + _RENO_WINDOW] = window
-        # K is the cube root of (W_MAX - window) / (0.4 * MSS) seconds, that is in 16 ms units the
-        # cube root of 610,352 times the difference in segments.
-        gap = (t[c + _W_MAX] - window) // mss
-        k = 0
-        if gap > 0:
-            if gap > 1600:
-                gap = 1600
-            goal = gap * 610352
-            bit = 512
-            while bit:
-                trial = k | bit
-                if trial * trial <= goal // trial:
-                    k = trial
-                bit >>= 1
-        else:
-            t[c + _W_MAX] = window
-        t[c + _K] = k
-    ticks = ((now - t[c + _EPOCH]) & 0x3FFFFFFF) >> 4
-    off = ticks - t[c + _K]
-    if off > 1000:
-        off = 1000
-    if off < -1000:
-        off = -1000
-    # 0.4 * MSS * off^3, off in seconds; 62.5 units are one.
-    cube = off * off * off
-    grown = (cube // 6104) * mss // 100
-    target = t[c + _W_MAX] + grown
-    # Section 4.3: never slower than NewReno would be.
-    reno = t[c + _RENO_WINDOW]
-    reno += (acked * mss // reno) * 53 // 100 + 1
-    t[c + _RENO_WINDOW] = reno
-    if target < reno:
-        target = reno
-    if target > window + (window >> 1):
-        target = window + (window >> 1)
-    if target > window:
-        step = (target - window) * acked // window
-        window += step if step else 1
-    return window

@@ -137,7 +137,7 @@ def close_down(iface, tcb, slot: int, error: int):
     if not t[_T_ERROR]:
         t[_T_ERROR] = error
     t[_T_TX_LEN] = 0
-    t[_T_FLAGS] &= _F_NO_DELAY | _F_FIN_SEEN
+    t[_T_FLAGS] = t[_T_FLAGS] & (_F_NO_DELAY | _F_FIN_SEEN)
     t[_T_RETRANSMIT] = 0
     t[_T_ACK_DUE] = 0
     t[_T_IDLE_DUE] = 0
@@ -159,7 +159,7 @@ def listen_again(iface, state, tcb, slot: int):
     t[_T_LOCAL] = st[_DST]
     t[_T_PORTS] = st[_PORTS]
     t[_T_STATE] = _LISTEN
-    t[_T_FLAGS] &= _F_NO_DELAY | _F_ANY
+    t[_T_FLAGS] = t[_T_FLAGS] & (_F_NO_DELAY | _F_ANY)
     t[_T_SHIFTS] = int(scale(t[_T_RX_SIZE]))
     t[_T_RETRANSMIT] = 0
     t[_T_BACKOFF] = 0
@@ -229,8 +229,8 @@ def refuse(iface, state, frame, l4, n: int):
     s = int(checksum(l4, 0, 20, st[_PSEUDO] - n + 20)) ^ 0xFFFF
     p[_CHECKSUM] = s >> 8
     p[_CHECKSUM + 1] = s & 255
-    st[_C_TCP_TX] += 1
-    st[_C_TCP_RST_TX] += 1
+    st[_C_TCP_TX] = st[_C_TCP_TX] + 1
+    st[_C_TCP_RST_TX] = st[_C_TCP_RST_TX] + 1
     reply(iface, state, frame, 20)
 
 
@@ -249,8 +249,8 @@ def challenge(state, tcb, slot: int):
     if count > _CHALLENGES_A_SECOND:
         return
     t[_T_CHALLENGES] = (second << 8) | count
-    st[_C_TCP_CHALLENGE_ACKS] += 1
-    ptr32(tcb)[_T_FLAGS] |= _F_ACK_NOW
+    st[_C_TCP_CHALLENGE_ACKS] = st[_C_TCP_CHALLENGE_ACKS] + 1
+    t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
     wake(state, slot)
 
 
@@ -318,7 +318,7 @@ def arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
         refuse(iface, state, frame, l4, n)
         return
     if not bits & _SYN or bits & _FIN:
-        st[_C_TCP_MALFORMED] += 1
+        st[_C_TCP_MALFORMED] = st[_C_TCP_MALFORMED] + 1
         return
     tcb = socket._tcb
     t = ptr32(tcb)
@@ -330,9 +330,9 @@ def arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
     choose_iss(state, tcb)
     _agree(iface, state, tcb, l4)
     _synchronize(state, tcb, l4)
-    t[_T_FLAGS] |= _F_PASSIVE
+    t[_T_FLAGS] = t[_T_FLAGS] | _F_PASSIVE
     if bits & (_ECE | _CWR) == _ECE | _CWR and t[_T_OPTIONS] & _O_ECN:
-        t[_T_FLAGS] |= _F_ECN
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_ECN
     t[_T_PROGRESS] = st[_NOW]
     t[_T_STATE] = _SYN_RECEIVED
     wake(state, slot)
@@ -364,7 +364,7 @@ def arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
     if t[_T_OPTIONS] & _O_ECN:
         answer = _ECE if bits & _ACK else _ECE | _CWR
         if bits & (_ECE | _CWR) == answer:
-            t[_T_FLAGS] |= _F_ECN
+            t[_T_FLAGS] = t[_T_FLAGS] | _F_ECN
     if bits & _ACK:
         t[_T_SND_UNA] = ack
         t[_T_SND_WL2] = ack
@@ -375,7 +375,7 @@ def arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
         t[_T_RETRANSMIT] = 0
         t[_T_BACKOFF] = 0
         t[_T_STATE] = _ESTABLISHED
-        t[_T_FLAGS] |= _F_ACK_NOW
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
     else:
         # Both sides have begun at once: the SYN goes out again, with an ACK.
         t[_T_STATE] = _SYN_RECEIVED
@@ -400,7 +400,7 @@ def measure(state, tcb):
         if not ((t[_T_RTT_SEQ] - t[_T_SND_UNA]) >> 31) & 1:
             return
         r = (st[_NOW] - t[_T_RTT_TIME]) & 0x3FFFFFFF
-    t[_T_FLAGS] &= ~_F_TIMING
+    t[_T_FLAGS] = t[_T_FLAGS] & ~_F_TIMING
     if not r:
         r = 1
     if r > _MAX_RTO:

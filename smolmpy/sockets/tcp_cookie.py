@@ -141,8 +141,8 @@ def offer(iface, state, frame, l4, n: int) -> int:
     _hash(state, l4, time, index, 0)
     cookie = ((st[_HASH] >> 4) << 4) & M | ((time & 1) << 3) | index
     st[_COOKIE_TIME] = (1 << 16) | time
-    st[_C_TCP_COOKIES] += 1
-    st[_C_TCP_TX] += 1
+    st[_C_TCP_COOKIES] = st[_C_TCP_COOKIES] + 1
+    st[_C_TCP_TX] = st[_C_TCP_TX] + 1
     i = 0
     while i < 2:
         b = p[i]

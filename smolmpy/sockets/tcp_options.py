@@ -22,8 +22,8 @@ _T_LAST_PIECE = const(50)
 _T_DSACK_FROM = const(56)
 _T_DSACK_LEN = const(57)
 _T_OPTIONS = const(61)
-_T_GAPS = const(69)
-_T_GAPS_LEN = const(70)
+_T_GAPS = const(68)
+_T_GAPS_LEN = const(69)
 
 _F_SACK = const(2048)
 _F_TIMESTAMPS = const(4096)
@@ -73,7 +73,7 @@ def read(state, tcb, l4, header: int, syn: int) -> int:
             st[_TS_VALUE] = (p[i + 2] << 24) | (p[i + 3] << 16) | (p[i + 4] << 8) | p[i + 5]
             st[_TS_ECHO] = (p[i + 6] << 24) | (p[i + 7] << 16) | (p[i + 8] << 8) | p[i + 9]
             if syn and t[_T_OPTIONS] & _O_TIMESTAMPS:
-                t[_T_FLAGS] |= _F_TIMESTAMPS
+                t[_T_FLAGS] = t[_T_FLAGS] | _F_TIMESTAMPS
                 t[_T_TS_RECENT] = st[_TS_VALUE]
         elif kind == _SACK and size >= 10:
             st[_SACK_AT] = i
@@ -86,10 +86,10 @@ def read(state, tcb, l4, header: int, syn: int) -> int:
                 shift = p[i + 2]
                 if shift > 14:
                     shift = 14
-                t[_T_FLAGS] |= _F_SCALE
+                t[_T_FLAGS] = t[_T_FLAGS] | _F_SCALE
                 t[_T_SHIFTS] = (t[_T_SHIFTS] & 0xFF00) | shift
             elif kind == _SACK_PERMITTED and size == 2 and t[_T_OPTIONS] & _O_SACK:
-                t[_T_FLAGS] |= _F_SACK
+                t[_T_FLAGS] = t[_T_FLAGS] | _F_SACK
         i += size
     return 0
 

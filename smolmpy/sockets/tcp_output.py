@@ -71,7 +71,7 @@ _T_HOP_LIMIT = const(62)
 _T_KEEP_ALIVE = const(64)
 _T_TIMEOUT = const(65)
 _T_SACKED = const(67)
-_T_GAPS_LEN = const(70)
+_T_GAPS_LEN = const(69)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)

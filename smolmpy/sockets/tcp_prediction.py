@@ -39,7 +39,7 @@ _T_RX_SIZE = const(24)
 _T_SHIFTS = const(45)
 _T_HEARD = const(48)
 _T_OPTIONS = const(61)
-_T_GAPS_LEN = const(70)
+_T_GAPS_LEN = const(69)
 
 _F_TIMESTAMPS = const(4096)
 _F_ECN = const(8192)

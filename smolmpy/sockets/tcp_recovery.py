@@ -80,7 +80,7 @@ def _had_twice(tcb):
     count = t[_T_REPEATS] & 0xFFFF
     if not count:
         return
-    t[_T_REPEATS] -= 1
+    t[_T_REPEATS] = t[_T_REPEATS] - 1
     if count > 1 or not t[_T_PRIOR_CWND]:
         return
     if t[_T_OPTIONS] & _O_CONGESTION:
@@ -92,7 +92,7 @@ def _had_twice(tcb):
     if flags & _F_TIMED_OUT:
         t[_T_SND_NXT] = t[_T_SND_MAX]
     elif t[_T_REPEATS] >> 16 < _MOST_REORDERING:
-        t[_T_REPEATS] += _MORE_REORDERING << 16
+        t[_T_REPEATS] = t[_T_REPEATS] + (_MORE_REORDERING << 16)
     t[_T_FLAGS] = flags & ~(_F_RECOVERY | _F_AGAIN | _F_TIMED_OUT)
 
 
@@ -123,13 +123,13 @@ def _begin(tcb):
 def duplicate(state, tcb, slot: int):
     """An ACK has come that acknowledges nothing new, but says that something has arrived."""
     t = ptr32(tcb)
-    t[_T_DUP_ACKS] += 1
-    t[_T_DUPLICATES] += 1
+    t[_T_DUP_ACKS] = t[_T_DUP_ACKS] + 1
+    t[_T_DUPLICATES] = t[_T_DUPLICATES] + 1
     wake(state, slot)
     flags = t[_T_FLAGS]
     if flags & _F_RECOVERY:
         if not flags & _F_SACK and t[_T_OPTIONS] & _O_CONGESTION:
-            t[_T_CWND] += t[_T_MSS]
+            t[_T_CWND] = t[_T_CWND] + t[_T_MSS]
         return
     if ((t[_T_SND_NXT] - t[_T_SND_MAX]) >> 31) & 1:
         return  # after a timeout everything goes out again anyhow
@@ -156,7 +156,7 @@ def duplicate(state, tcb, slot: int):
     if t[_T_OPTIONS] & _O_CONGESTION:
         t[_T_CWND] = t[_T_SSTHRESH]
         if not flags & _F_SACK:
-            t[_T_CWND] += _DUP_ACK_THRESHOLD * t[_T_MSS]
+            t[_T_CWND] = t[_T_CWND] + _DUP_ACK_THRESHOLD * t[_T_MSS]
 
 
 @micropython.viper
@@ -188,7 +188,7 @@ def progress(state, tcb, slot: int, acked: int):
     if ((t[_T_HIGH_RXT] - una) >> 31) & 1:
         t[_T_HIGH_RXT] = una
     if not flags & _F_SACK:
-        t[_T_FLAGS] |= _F_AGAIN
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_AGAIN
         if t[_T_OPTIONS] & _O_CONGESTION:
             window = t[_T_CWND] - acked + mss
             t[_T_CWND] = window if window > mss else mss

@@ -1,0 +1,329 @@
+"""What a program chooses for a TCP socket and what it may ask: the quiet half of TCPSocket.
+
+It is a module of its own since a board compiles one at a time, and small ones need less for that.
+The control block's layout is described in tcp.py.
+"""
+
+from array import array
+
+from micropython import const
+
+from ..errno import EISCONN
+from .base import Socket, write_addr
+
+_T_STATE = const(4)
+_T_FLAGS = const(5)
+_T_REMOTE = const(6)
+_T_LOCAL = const(7)
+_T_PORTS = const(8)
+_T_SND_WND = const(13)
+_T_RCV_NXT = const(18)
+_T_RCV_ADV = const(19)
+_T_MSS = const(21)
+_T_RX_LEN = const(23)
+_T_RX_SIZE = const(24)
+_T_TX_LEN = const(26)
+_T_TX_SIZE = const(27)
+_T_SRTT = const(28)
+_T_RTO = const(30)
+_T_CWND = const(41)
+_T_SSTHRESH = const(42)
+_T_RETRANSMITS = const(51)
+_T_OPTIONS = const(61)
+_T_HOP_LIMIT = const(62)
+_T_ACK_DELAY = const(63)
+_T_KEEP_ALIVE = const(64)
+_T_TIMEOUT = const(65)
+_T_TIME_WAIT_MS = const(66)
+_T_SACKED = const(67)
+_T_GAPS = const(68)
+
+_F_NO_DELAY = const(2)
+
+_LISTEN = const(1)
+_SYN_SENT = const(2)
+_SYN_RECEIVED = const(3)
+_ESTABLISHED = const(4)
+_FIN_WAIT_2 = const(6)
+_CLOSE_WAIT = const(7)
+
+_NAMES = (
+    "CLOSED",
+    "LISTEN",
+    "SYN_SENT",
+    "SYN_RECEIVED",
+    "ESTABLISHED",
+    "FIN_WAIT_1",
+    "FIN_WAIT_2",
+    "CLOSE_WAIT",
+    "CLOSING",
+    "LAST_ACK",
+    "TIME_WAIT",
+)
+
+_O_SACK = const(1)
+_O_TIMESTAMPS = const(2)
+_O_ECN = const(4)
+_O_QUIET = const(8)
+_O_RENO = const(16)
+_O_CUBIC = const(32)
+_CONGESTION = {"none": 0, "reno": _O_RENO, "cubic": _O_CUBIC}
+
+# Pieces of what the peer has beyond what it acknowledges: as many as an ACK reports.
+_PIECES = const(4)
+_SMALL = const(512)  # of buffers: less than a segment of the least MSS
+
+
+class TCPSettings(Socket):
+    """The options and the state of a TCP socket."""
+
+    # What others keep as attributes lies in here, since each takes 8 bytes of every socket.
+    _parts = (None, None, -1)
+
+    @property
+    def iface(self):
+        """The interface that the socket is on, or None."""
+        return self._parts[0]
+
+    @property
+    def _st(self):
+        return self._parts[0]._st
+
+    @property
+    def _slot(self):
+        return self._parts[2]
+
+    def _layout(self, gaps, options):
+        # The control block for these options, with what an earlier one says.
+        if not gaps:
+            # There is never anything to report, and the peer would wait for it.
+            options &= ~_O_SACK
+        sacked = _T_GAPS + 2 + 2 * gaps
+        pieces = 2 if len(self._tx) < _SMALL else _PIECES
+        cubic = sacked + 2 + 2 * pieces
+        size = cubic + 4 if options & _O_CUBIC else cubic
+        tcb = array("I", (0 for _ in range(size)))
+        if self._tcb is not None:
+            for i in range(_T_GAPS):
+                tcb[i] = self._tcb[i]
+        tcb[_T_RX_SIZE] = len(self._rx)
+        tcb[_T_TX_SIZE] = len(self._tx)
+        tcb[_T_OPTIONS] = options
+        tcb[_T_GAPS] = gaps
+        tcb[_T_SACKED] = sacked
+        tcb[sacked] = pieces
+        self._tcb = tcb
+        self._gather(self.iface, self._slot)
+
+    @property
+    def hop_limit(self):
+        """The IP TTL of what is sent, 1 to 255."""
+        return self._tcb[_T_HOP_LIMIT]
+
+    @hop_limit.setter
+    def hop_limit(self, value):
+        self._option(_T_HOP_LIMIT, "hop_limit", value, 1, 255)
+
+    @property
+    def nagle(self):
+        """Whether small segments wait while others are in flight (RFC 896)."""
+        return not self._tcb[_T_FLAGS] & _F_NO_DELAY
+
+    @nagle.setter
+    def nagle(self, value):
+        flags = self._tcb[_T_FLAGS]
+        self._tcb[_T_FLAGS] = flags & ~_F_NO_DELAY if value else flags | _F_NO_DELAY
+        if self.iface is not None:
+            self._wake()
+
+    @property
+    def ack_delay(self):
+        """Milliseconds that an ACK may wait for company, 0 to 500 (RFC 1122 section 4.2.3.2)."""
+        return self._tcb[_T_ACK_DELAY]
+
+    @ack_delay.setter
+    def ack_delay(self, value):
+        self._option(_T_ACK_DELAY, "ack_delay", value, 0, 500)
+
+    @property
+    def keep_alive(self):
+        """Milliseconds of silence between keep-alive probes, 0 for none."""
+        return self._tcb[_T_KEEP_ALIVE]
+
+    @keep_alive.setter
+    def keep_alive(self, value):
+        self._option(_T_KEEP_ALIVE, "keep_alive", value, 0, 1 << 28)
+        if self.iface is not None:
+            self._wake()
+
+    @property
+    def timeout(self):
+        """Milliseconds without an answer before the connection is given up; 0: the default."""
+        return self._tcb[_T_TIMEOUT]
+
+    @timeout.setter
+    def timeout(self, value):
+        self._option(_T_TIMEOUT, "timeout", value, 0, 1 << 28)
+
+    @property
+    def time_wait(self):
+        """Milliseconds that TIME-WAIT lasts, 0 to 240,000."""
+        return self._tcb[_T_TIME_WAIT_MS]
+
+    @time_wait.setter
+    def time_wait(self, value):
+        self._option(_T_TIME_WAIT_MS, "time_wait", value, 0, 240000)
+
+    @property
+    def sack(self):
+        """Whether selective acknowledgments are offered (RFC 2018); set before connecting."""
+        return self._tcb[_T_OPTIONS] & _O_SACK != 0
+
+    @sack.setter
+    def sack(self, value):
+        self._choose(_O_SACK, _O_SACK if value else 0)
+
+    @property
+    def timestamps(self):
+        """Whether timestamps are offered (RFC 7323); set before connecting."""
+        return self._tcb[_T_OPTIONS] & _O_TIMESTAMPS != 0
+
+    @timestamps.setter
+    def timestamps(self, value):
+        self._choose(_O_TIMESTAMPS, _O_TIMESTAMPS if value else 0)
+
+    @property
+    def ecn(self):
+        """Whether congestion notification is offered (RFC 3168); set before connecting."""
+        return self._tcb[_T_OPTIONS] & _O_ECN != 0
+
+    @ecn.setter
+    def ecn(self, value):
+        self._choose(_O_ECN, _O_ECN if value else 0)
+
+    @property
+    def quiet(self):
+        """Whether a SYN to this connection's port is dropped where no socket listens, not refused.
+
+        So the client tries again a second later, as with a full backlog of other systems.
+        """
+        return self._tcb[_T_OPTIONS] & _O_QUIET != 0
+
+    @quiet.setter
+    def quiet(self, value):
+        options = self._tcb[_T_OPTIONS]
+        self._tcb[_T_OPTIONS] = options | _O_QUIET if value else options & ~_O_QUIET
+
+    @property
+    def congestion(self):
+        """What bounds the data in flight besides the peer's window: "none", "reno" or "cubic"."""
+        options = self._tcb[_T_OPTIONS]
+        return "cubic" if options & _O_CUBIC else "reno" if options & _O_RENO else "none"
+
+    @congestion.setter
+    def congestion(self, value):
+        if value not in _CONGESTION:
+            raise ValueError("congestion must be none, reno or cubic")
+        if value == "cubic":
+            from . import tcp_cubic  # noqa: F401, only who chooses it needs it
+        self._choose(_O_RENO | _O_CUBIC, _CONGESTION[value])
+
+    def _choose(self, mask, bits):
+        tcb = self._tcb
+        if tcb[_T_STATE] > _LISTEN:
+            raise OSError(EISCONN, "to be chosen before connecting")
+        self._layout(tcb[_T_GAPS], (tcb[_T_OPTIONS] & ~mask) | bits)
+
+    def _option(self, at, name, value, least, most):
+        if not isinstance(value, int) or not least <= value <= most:
+            raise ValueError("%s must be %d to %d" % (name, least, most))
+        self._tcb[at] = value
+
+    # State
+
+    @property
+    def state_name(self):
+        """The state as text."""
+        return _NAMES[self._tcb[_T_STATE]]
+
+    @property
+    def remote_addr(self):
+        """The peer's address: 4 bytes."""
+        return self._addr(_T_REMOTE)
+
+    @property
+    def local_addr(self):
+        """Our address: 4 bytes."""
+        return self._addr(_T_LOCAL)
+
+    def _addr(self, at):
+        addr = bytearray(4)
+        write_addr(self._tcb, at, addr)
+        return addr
+
+    @property
+    def remote_port(self):
+        """The peer's port."""
+        return self._tcb[_T_PORTS] >> 16
+
+    @property
+    def local_port(self):
+        """Our port."""
+        return self._tcb[_T_PORTS] & 0xFFFF
+
+    def stats(self):
+        """A dict: retransmits, timeouts, dup_acks, out_of_order (counts); rtt, rto (ms); cwnd,
+        ssthresh, mss, snd_wnd, rcv_wnd (bytes)."""
+        t = self._tcb
+        return {
+            "retransmits": t[_T_RETRANSMITS],
+            "timeouts": t[_T_RETRANSMITS + 1],
+            "dup_acks": t[_T_RETRANSMITS + 2],
+            "out_of_order": t[_T_RETRANSMITS + 3],
+            "rtt": t[_T_SRTT] >> 3,
+            "rto": t[_T_RTO],
+            "cwnd": t[_T_CWND],
+            "ssthresh": t[_T_SSTHRESH],
+            "mss": t[_T_MSS],
+            "snd_wnd": t[_T_SND_WND],
+            "rcv_wnd": (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF,
+        }
+
+    def may_send(self):
+        """Whether the send half is open."""
+        state = self._tcb[_T_STATE]
+        return state == _ESTABLISHED or state == _CLOSE_WAIT
+
+    def may_recv(self):
+        """Whether the receive half is open, or has data still."""
+        tcb = self._tcb
+        return _ESTABLISHED <= tcb[_T_STATE] <= _FIN_WAIT_2 or tcb[_T_RX_LEN] != 0
+
+    def can_send(self):
+        """Whether send() would return something other than -EAGAIN."""
+        tcb = self._tcb
+        state = tcb[_T_STATE]
+        if state == _SYN_SENT or state == _SYN_RECEIVED:
+            return False
+        if state == _ESTABLISHED or state == _CLOSE_WAIT:
+            return tcb[_T_TX_LEN] < tcb[_T_TX_SIZE]
+        return True
+
+    def can_recv(self):
+        """Whether recv_into() would return something other than -EAGAIN."""
+        tcb = self._tcb
+        state = tcb[_T_STATE]
+        if tcb[_T_RX_LEN]:
+            return True
+        return not (_SYN_SENT <= state <= _FIN_WAIT_2)
+
+    def __repr__(self):
+        if self.iface is None:
+            return "<TCPSocket, on no interface>"
+        return "<TCPSocket %s %d.%d.%d.%d:%d %d.%d.%d.%d:%d recv %d send %d>" % (
+            (self.state_name,)
+            + tuple(self.local_addr)
+            + (self.local_port,)
+            + tuple(self.remote_addr)
+            + (self.remote_port, self.recv_queue, self.send_queue)
+        )
