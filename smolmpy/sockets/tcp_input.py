@@ -239,7 +239,7 @@ def examine(iface, state, frame, l4, n: int):
     else:
         _arrives(iface, state, frame, l4, n, socket, slot)
         if ptr32(socket._tcb)[_T_OPTIONS] & _O_HANDLER:
-            socket._hand_over()
+            socket._hand_over(0)
 
 
 @micropython.viper
