@@ -385,13 +385,11 @@ def arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
 
 
 @micropython.viper
-def measure(state, tcb):
+def measure(st: ptr32, t: ptr32):
     """Takes a sample of the round trip, if the segment that is being timed has been acknowledged.
 
     With timestamps each new ACK is one (RFC 6298 section 2, RFC 7323 section 4).
     """
-    st = ptr32(state)
-    t = ptr32(tcb)
     if t[_T_FLAGS] & _F_TIMESTAMPS:
         if not st[_TS_SEEN]:
             return

@@ -44,15 +44,12 @@ _MIN_MSS = const(64)
 
 
 @micropython.viper
-def read(state, tcb, l4, header: int, syn: int) -> int:
+def read(st: ptr32, t: ptr32, p: ptr8, header: int, syn: int) -> int:
     """Reads the options of a segment whose header has `header` bytes. Broken ones end the list.
 
     Of a SYN, what is offered and wanted is agreed upon in the control block. Of others, TS_VALUE
     and TS_ECHO of the interface's state and where the SACK option lies, SACK_AT, are filled in.
     """
-    st = ptr32(state)
-    t = ptr32(tcb)
-    p = ptr8(l4)
     st[_TS_SEEN] = 0
     st[_SACK_AT] = 0
     i = 20
@@ -127,9 +124,8 @@ def offer(state, tcb, l4, mss: int, answer: int) -> int:
 
 
 @micropython.viper
-def size(tcb) -> int:
+def size(t: ptr32) -> int:
     """How long the options are that a segment carries now."""
-    t = ptr32(tcb)
     flags = t[_T_FLAGS]
     n = 12 if flags & _F_TIMESTAMPS else 0
     blocks = t[_T_GAPS_LEN]
@@ -203,9 +199,7 @@ def write(state, tcb, l4) -> int:
 
 
 @micropython.viper
-def _stamp(state, tcb, l4, i: int) -> int:
-    t = ptr32(tcb)
-    p = ptr8(l4)
+def _stamp(state, t: ptr32, p: ptr8, i: int) -> int:
     value = ptr32(state)[_CLOCK] + t[_T_ISS]
     echo = t[_T_TS_RECENT]
     p[i] = _NOP
