@@ -12,7 +12,7 @@ from ..iface.schedule import set_due, wake
 from ..iface.secret import keyed_hash
 from ..kernel import checksum
 from .tcp_congestion import begin
-from .tcp_options import read
+from .tcp_options import put, read
 
 _NOW = const(4)
 _SRC = const(7)
@@ -91,6 +91,7 @@ _OFFSET = const(12)
 _BITS = const(13)
 _WINDOW = const(14)
 _CHECKSUM = const(16)
+_URGENT = const(18)
 _FIN = const(1)
 _SYN = const(2)
 _RST = const(4)
@@ -194,14 +195,6 @@ def refuse(iface, state, frame, l4, n: int):
     bits = p[_BITS]
     if bits & _RST:
         return
-    M = 0xFFFF
-    M |= M << 16
-    i = 0
-    while i < 2:
-        b = p[i]
-        p[i] = p[i + 2]
-        p[i + 2] = b
-        i += 1
     if bits & _ACK:
         i = _SEQ
         while i < _ACK_NUMBER:
@@ -210,28 +203,41 @@ def refuse(iface, state, frame, l4, n: int):
             i += 1
         p[_BITS] = _RST
     else:
+        M = 0xFFFF
+        M |= M << 16
         size = n - ((p[_OFFSET] >> 4) << 2) + (bits & _FIN) + ((bits >> 1) & 1)
-        ack = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) + size) & M
-        p[4] = 0
-        p[5] = 0
-        p[6] = 0
-        p[7] = 0
-        p[8] = (ack >> 24) & 255
-        p[9] = (ack >> 16) & 255
-        p[10] = (ack >> 8) & 255
-        p[11] = ack & 255
+        st[0] = 0
+        st[1] = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) + size) & M
+        put(state, 0, l4, _SEQ)
         p[_BITS] = _RST | _ACK
     p[_OFFSET] = 0x50
-    i = _WINDOW
-    while i < 20:
-        p[i] = 0
-        i += 1
-    s = int(checksum(l4, 0, 20, st[_PSEUDO] - n + 20)) ^ 0xFFFF
+    p[_WINDOW] = 0
+    p[_WINDOW + 1] = 0
+    st[_C_TCP_RST_TX] = st[_C_TCP_RST_TX] + 1
+    answer(iface, state, frame, l4, n, 20)
+
+
+@micropython.viper
+def answer(iface, state, frame, l4, n: int, size: int):
+    """Sends the segment of n bytes back as one of `size`, of which only the ports and the sum are
+    still to be set."""
+    st = ptr32(state)
+    p = ptr8(l4)
+    b = p[0]
+    p[0] = p[2]
+    p[2] = b
+    b = p[1]
+    p[1] = p[3]
+    p[3] = b
+    p[_CHECKSUM] = 0
+    p[_CHECKSUM + 1] = 0
+    p[_URGENT] = 0
+    p[_URGENT + 1] = 0
+    s = int(checksum(l4, 0, size, st[_PSEUDO] - n + size)) ^ 0xFFFF
     p[_CHECKSUM] = s >> 8
     p[_CHECKSUM + 1] = s & 255
     st[_C_TCP_TX] = st[_C_TCP_TX] + 1
-    st[_C_TCP_RST_TX] = st[_C_TCP_RST_TX] + 1
-    reply(iface, state, frame, 20)
+    reply(iface, state, frame, size)
 
 
 @micropython.viper
@@ -287,13 +293,11 @@ def _agree(iface, state, tcb, l4):
 
 
 @micropython.viper
-def _synchronize(state, tcb, l4):
-    # What the peer's SYN says about its sequence numbers and its window.
-    t = ptr32(tcb)
-    p = ptr8(l4)
+def synchronize(st: ptr32, t: ptr32, p: ptr8, after: int):
+    """What a segment `after` bytes behind the peer's SYN says about its numbers and its window."""
     M = 0xFFFF
     M |= M << 16
-    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+    seq = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) - after) & M
     window = (p[_WINDOW] << 8) | p[_WINDOW + 1]
     t[_T_IRS] = seq
     t[_T_RCV_NXT] = (seq + 1) & M
@@ -303,7 +307,7 @@ def _synchronize(state, tcb, l4):
     t[_T_MAX_WND] = window
     t[_T_SND_WL1] = seq
     t[_T_SND_WL2] = t[_T_SND_UNA]
-    t[_T_HEARD] = ptr32(state)[_CLOCK]
+    t[_T_HEARD] = st[_CLOCK]
 
 
 @micropython.viper
@@ -329,7 +333,7 @@ def arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
     t[_T_PORTS] = st[_PORTS]
     choose_iss(state, tcb)
     _agree(iface, state, tcb, l4)
-    _synchronize(state, tcb, l4)
+    synchronize(state, tcb, l4, 0)
     t[_T_FLAGS] = t[_T_FLAGS] | _F_PASSIVE
     if bits & (_ECE | _CWR) == _ECE | _CWR and t[_T_OPTIONS] & _O_ECN:
         t[_T_FLAGS] = t[_T_FLAGS] | _F_ECN
@@ -359,7 +363,7 @@ def arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
     if not bits & _SYN:
         return
     _agree(iface, state, tcb, l4)
-    _synchronize(state, tcb, l4)
+    synchronize(state, tcb, l4, 0)
     t[_T_PROGRESS] = st[_NOW]
     if t[_T_OPTIONS] & _O_ECN:
         answer = _ECE if bits & _ACK else _ECE | _CWR

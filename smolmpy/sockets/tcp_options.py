@@ -167,34 +167,33 @@ def write(state, tcb, l4) -> int:
         M = 0xFFFF
         M |= M << 16
         # What came twice stands before all (RFC 2883 section 4).
-        word = t[_T_DSACK_FROM]
-        edge = 0
-        while edge < 2:
-            p[i] = (word >> 24) & 255
-            p[i + 1] = (word >> 16) & 255
-            p[i + 2] = (word >> 8) & 255
-            p[i + 3] = word & 255
-            word = (word + t[_T_DSACK_LEN]) & M
-            i += 4
-            edge += 1
+        t[0] = t[_T_DSACK_FROM]
+        t[1] = (t[_T_DSACK_FROM] + t[_T_DSACK_LEN]) & M
+        i = int(put(tcb, 0, l4, i))
         most -= 1
     k = 0
     while k < n and k < most:
         at = newest - k
         if at < 0:
             at += n
-        at = _T_GAPS + 2 + 2 * at
-        edge = 0
-        while edge < 2:
-            word = t[at + edge]
-            p[i] = (word >> 24) & 255
-            p[i + 1] = (word >> 16) & 255
-            p[i + 2] = (word >> 8) & 255
-            p[i + 3] = word & 255
-            i += 4
-            edge += 1
+        i = int(put(tcb, _T_GAPS + 2 + 2 * at, l4, i))
         k += 1
     p[start + 3] = i - start - 2
+    return i
+
+
+@micropython.viper
+def put(t: ptr32, at: int, p: ptr8, i: int) -> int:
+    """Writes two words, t[at] and t[at + 1], to where p[i] is; returns where they end."""
+    end = i + 8
+    while i < end:
+        word = t[at]
+        p[i] = (word >> 24) & 255
+        p[i + 1] = (word >> 16) & 255
+        p[i + 2] = (word >> 8) & 255
+        p[i + 3] = word & 255
+        at += 1
+        i += 4
     return i
 
 
