@@ -13,6 +13,7 @@ _LEFT_OUT = (
     "phy/tap.py",
     "phy/w5100s.py",
     "phy/w5500.py",
+    "sockets/tcp_prediction.py",
 )
 
 _top = os.path.abspath("../../smolmpy")

@@ -25,7 +25,7 @@
     32  counters, in the order of counters.py; 71 words are set aside
     103 LAST_TCB, LAST_RX, LAST_TCP     where the control block and the receive ring of the
                         connection are that had a segment last, and its slot; 0 for none, and
-                        always but on ARM (tcp_thumb.py)
+                        always but on ARM (tcp_prediction_thumb.py)
     106 LAST_PORTS, LAST_SRC, LAST_DST, LAST_SLOT   where the last datagram or segment went: the
                         protocol << 16 | the slot; LAST_PORTS is 0 when that is not to be relied on
     110 CLOCK           milliseconds since the first poll, modulo 2^32

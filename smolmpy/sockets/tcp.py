@@ -46,7 +46,7 @@ where that has one; times are milliseconds modulo 2^30, and 0 where a timer does
                         that it has had them twice; high half: how many more than three segments
                         may overtake one before it is taken for lost
     61  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN, 8 quiet; 16 NewReno,
-                        32 CUBIC
+                        32 CUBIC; 64 a handler
     62  HOP_LIMIT
     63  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
     67  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
@@ -59,7 +59,8 @@ due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any 
 the window; 512 AGAIN, the segment at SND_UNA goes out again; 1024 RECOVERY, losses are being made
 good; agreed with the peer: 2048 SACK, 4096 TIMESTAMPS, 8192 ECN, 65536 SCALE; 16384 ECHO, the peer
 is to hear of congestion; 32768 CWR, it is to hear that we have slowed down; 131072 WHOLE, more
-than a small segment has been acknowledged at once; 262144 TIMED_OUT, RECOVER is from a timeout.
+than a small segment has been acknowledged at once; 262144 TIMED_OUT, RECOVER is from a timeout;
+524288 END_TOLD, the handler knows that the peer's stream has ended.
 """
 
 from builtins import len  # a name of this module costs a third of what a built-in one does
@@ -80,10 +81,10 @@ from .tcp_input import icmp_error
 from .tcp_settings import TCPSettings
 
 try:
-    from .tcp_thumb import egress, ingress
+    from .tcp_prediction_thumb import egress, ingress
 except (ImportError, SyntaxError, AttributeError):
-    from .tcp_input import ingress
     from .tcp_output import egress
+    from .tcp_prediction import ingress
 
 _NOW = const(4)
 _WORK = const(6)
@@ -143,6 +144,7 @@ _TIME_WAIT = const(10)
 
 _O_SACK = const(1)
 _O_RENO = const(16)
+_O_HANDLER = const(64)
 
 _MOST_GAPS = const(32)
 _SMALL = const(512)  # of buffers: less than a segment of the least MSS
@@ -277,6 +279,7 @@ class TCPSocket(TCPSettings):
     TIME_WAIT = _TIME_WAIT
 
     _egress = egress
+    _handler = None
 
     def __init__(self, rx, tx, gaps=None):
         self._rx = buffer(rx, "rx")
@@ -314,6 +317,11 @@ class TCPSocket(TCPSettings):
             l4,
             reference(self._rx),
         )
+        if self._handler and iface is not None:
+            from .tcp_handler import gather, hand_over
+
+            TCPSocket._hand_over = hand_over
+            self._handing = gather(self, _recv, _send)
 
     def _detach(self):
         self._gather(None, -1)
@@ -432,6 +440,28 @@ class TCPSocket(TCPSettings):
         return self._tcb[_T_TX_LEN]
 
     # Data
+
+    @property
+    def handler(self):
+        """A function that takes what is received as it comes, instead of recv_into(); or None.
+
+        It is called within poll() as handler(socket, payload, n): the first n bytes of payload, a
+        memoryview, are next in the stream. It may write an answer over them, which is sent, and
+        return its length; 0 is none. It gets no more at once than the send buffer has room for, so
+        an answer of the same length always fits; where a longer one does not, ValueError comes
+        out of poll(). Once, at the end of the peer's stream, n is 0. It may call send() and
+        close(), but must not poll, nor keep the view. What it raises comes out of poll().
+        """
+        return self._handler
+
+    @handler.setter
+    def handler(self, function):
+        if function is not None and not callable(function):
+            raise TypeError("handler must be a function")
+        self._handler = function
+        options = self._tcb[_T_OPTIONS]
+        self._tcb[_T_OPTIONS] = options | _O_HANDLER if function else options & ~_O_HANDLER
+        self._gather(self.iface, self._slot)
 
     @micropython.native
     def send(self, buf, n=None):

@@ -8,7 +8,7 @@ from micropython import const
 
 from ..iface.demux import lookup
 from ..iface.schedule import wake
-from ..kernel import checksum, copy, copy_sum
+from ..kernel import checksum, copy
 from .ranges import insert as range_insert
 from .ranges import reach
 from .tcp_congestion import reduce
@@ -29,7 +29,6 @@ from .tcp_cookie import take as cookie_take
 from .tcp_options import read
 from .tcp_recovery import duplicate, progress, sacked
 
-_KERNEL_SUM = const(3)
 _NOW = const(4)
 _NEXT_DUE = const(5)
 _SRC = const(7)
@@ -123,6 +122,7 @@ _F_ECHO = const(16384)
 _F_CWR = const(32768)
 
 _O_CONGESTION = const(48)
+_O_HANDLER = const(64)
 
 _LISTEN = const(1)
 _SYN_SENT = const(2)
@@ -142,7 +142,6 @@ _WINDOW = const(14)
 _FIN = const(1)
 _SYN = const(2)
 _RST = const(4)
-_PSH = const(8)
 _ACK = const(16)
 _ECE = const(64)
 _CWR = const(128)
@@ -156,75 +155,6 @@ _SYN_LOST_RTO = const(3000)  # RFC 6298 section 5.7
 _ECONNRESET = const(104)
 _ECONNREFUSED = const(111)
 _EMSGSIZE = const(90)
-
-
-@micropython.viper
-def ingress(iface, state, frame, l4, n: int):
-    """Handles the TCP segment of n bytes in the frame; text that comes in order in one go."""
-    st = ptr32(state)
-    p = ptr8(l4)
-    size = n - 20
-    if (
-        size > 0
-        and p[_OFFSET] == 0x50
-        and p[_BITS] & (0xFF ^ _PSH) == _ACK
-        and not st[_GROUP]
-        and int(locate(iface, state, l4))
-    ):
-        slot = st[_LAST_SLOT] & 0xFFFF
-        _iface, _state, _slot, tcb, _tx, _frame, _l4, rx = iface.sockets[slot]._parts
-        t = ptr32(tcb)
-        ports = st[_LAST_PORTS]
-        seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
-        ring = t[_T_RX_SIZE]
-        at = t[_T_RX_HEAD] + t[_T_RX_LEN]
-        if at >= ring:
-            at -= ring
-        if (
-            seq == t[_T_RCV_NXT]
-            and t[_T_STATE] == _ESTABLISHED
-            and not t[_T_GAPS_LEN]
-            and not t[_T_FLAGS] & (_F_TIMESTAMPS | _F_ECN)
-            and size <= (t[_T_RCV_ADV] - seq) & 0x3FFFFFFF
-            and at + size <= ring
-        ):
-            # What is expected goes straight to the receive ring, summed on the way. Nothing is
-            # spoilt when the sum is wrong: what lies beyond RCV_NXT is nobody's.
-            st[_C_TCP_RX] = st[_C_TCP_RX] + 1
-            ack = (p[8] << 24) | (p[9] << 16) | (p[10] << 8) | p[11]
-            window = (p[14] << 8) | p[15]
-            t[0] = at
-            t[1] = 20
-            t[2] = size
-            t[_KERNEL_SUM] = (
-                st[_PSEUDO]
-                + ((ports >> 16) & 0xFFFF)
-                + (ports & 0xFFFF)
-                + ((seq >> 16) & 0xFFFF)
-                + (seq & 0xFFFF)
-                + ((ack >> 16) & 0xFFFF)
-                + (ack & 0xFFFF)
-                + ((p[12] << 8) | p[13])
-                + window
-                + ((p[16] << 8) | p[17])
-                + ((p[18] << 8) | p[19])
-            )
-            if int(copy_sum(rx, l4, tcb)) != 0xFFFF:
-                st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
-                return
-            offered = window << (t[_T_SHIFTS] & 0xFF)
-            if ack == t[_T_SND_UNA] and offered == t[_T_SND_WND] and offered:
-                t[_T_HEARD] = st[_CLOCK]
-                t[_T_SND_WL1] = seq
-                t[_T_SND_WL2] = ack
-            else:
-                st[_SACK_AT] = 0
-                st[_TS_SEEN] = 0
-                if not int(_acknowledge(iface, state, tcb, slot, l4, size)):
-                    return
-            _accept(state, tcb, slot, size)
-            return
-    examine(iface, state, frame, l4, n)
 
 
 @micropython.viper
@@ -308,6 +238,8 @@ def examine(iface, state, frame, l4, n: int):
         arrives_in_syn_sent(iface, state, frame, l4, n, socket, slot)
     else:
         _arrives(iface, state, frame, l4, n, socket, slot)
+        if ptr32(socket._tcb)[_T_OPTIONS] & _O_HANDLER:
+            socket._hand_over()
 
 
 @micropython.viper
@@ -386,7 +318,7 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
         t[_T_SND_WND] = ((p[_WINDOW] << 8) | p[_WINDOW + 1]) << (t[_T_SHIFTS] & 0xFF)
         t[_T_SND_WL1] = seq
         t[_T_SND_WL2] = ack
-    if not int(_acknowledge(iface, state, tcb, slot, l4, length)):
+    if not int(acknowledge(iface, state, tcb, slot, l4, length)):
         return
     kind = t[_T_STATE]
     if kind == _TIME_WAIT:
@@ -465,9 +397,11 @@ def _reset(iface, state, tcb, slot: int, exact: int):
 
 
 @micropython.viper
-def _acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
-    # Takes in what a segment acknowledges, and the window that it offers. Returns 0 if that is all
-    # that may be taken from it.
+def acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
+    """Takes in what a segment acknowledges, and the window that it offers.
+
+    Returns 0 if that is all that may be taken from it.
+    """
     st = ptr32(state)
     p = ptr8(l4)
     t = ptr32(tcb)
@@ -597,8 +531,8 @@ def _rest(state, tcb, slot: int):
 
 
 @micropython.viper
-def _accept(state, tcb, slot: int, size: int):
-    # `size` bytes have been put behind what the receive ring holds.
+def accept(state, tcb, slot: int, size: int):
+    """`size` bytes have been put behind what the receive ring holds."""
     st = ptr32(state)
     t = ptr32(tcb)
     M = 0xFFFF
@@ -668,7 +602,7 @@ def _text(state, socket, tcb, slot: int, l4, at: int, size: int, fin: int):
                 t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
                 wake(state, slot)
                 size += int(reach(tcb, _T_RCV_NXT, _T_GAPS, size))
-            _accept(state, tcb, slot, size)
+            accept(state, tcb, slot, size)
     if t[_T_FLAGS] & _F_FIN_AHEAD and t[_T_FIN_SEQ] == t[_T_RCV_NXT]:
         # Eighth, FIN.
         t[_T_RCV_NXT] = (t[_T_RCV_NXT] + 1) & M

@@ -1,4 +1,4 @@
-"""The usual case of TCP in assembly (tcp_thumb.py) must do what the portable code does.
+"""The usual case of TCP in assembly (tcp_prediction_thumb.py) must do what the portable code does.
 
 Two hosts see the same peer, the same program and the same time, one with the shortcut and one
 without. What they send, what they count and every word of their control blocks is compared after
@@ -7,16 +7,16 @@ each step of a walk that chance decides.
 
 from fuzz import Random
 from harness import *
-from smolmpy.sockets import tcp_input, tcp_output
+from smolmpy.sockets import tcp_input, tcp_output, tcp_prediction
 from smolmpy.sockets.tcp import TCPSocket as Chosen
 
 try:
-    from smolmpy.sockets import tcp_thumb
+    from smolmpy.sockets import tcp_prediction_thumb as thumb
 except (ImportError, SyntaxError, AttributeError):
-    tcp_thumb = None
+    thumb = None
 
 SKIP = "SKIP no inline assembly for this processor"
-FIRST, LAST = 4, 71  # the words of the control block that mean something between two calls
+FIRST, LAST = 4, 70  # the words of the control block that mean something between two calls
 DATA = bytes(i * 7 & 255 for i in range(2000))
 
 
@@ -32,7 +32,7 @@ def connection(kind, size, options):
     h = Host(seed=b"12345678")
     s = h.add(kind(size, size))
     if kind is Portable:
-        h.iface._handle("tcp", tcp_input.ingress)
+        h.iface._handle("tcp", tcp_prediction.ingress)
     s.nagle = not options & 1
     s.ack_delay = 0 if options & 2 else 10
     s.congestion = "none" if options & 4 else "reno"
@@ -147,7 +147,7 @@ def walk(size, options, seed, steps):
 
 
 def test_both_do_the_same():
-    if tcp_thumb is None:
+    if thumb is None:
         return SKIP
     for options in range(16):
         for size in (64, 1000, 4000):
@@ -163,17 +163,17 @@ def noted(calls, function):
 
 
 def test_the_shortcut_is_taken():
-    if tcp_thumb is None:
+    if thumb is None:
         return SKIP
     h, p, s = connection(Chosen, 1000, 0)
     p.send("PA", 1, 1, b"first")
     asked = []
     for name in ("_RECEIVING", "_SENDING"):
-        parts = list(getattr(tcp_thumb, name))
+        parts = list(getattr(thumb, name))
         at = [i for i in range(5) if parts[i] in (tcp_input.examine, tcp_output.egress)][0]
         parts[at] = noted(asked, parts[at])
-        setattr(tcp_thumb, "_was" + name, getattr(tcp_thumb, name))
-        setattr(tcp_thumb, name, tuple(parts))
+        setattr(thumb, "_was" + name, getattr(thumb, name))
+        setattr(thumb, name, tuple(parts))
     try:
         h.advance(50)
         h.clear()
@@ -190,4 +190,4 @@ def test_the_shortcut_is_taken():
         assert asked
     finally:
         for name in ("_RECEIVING", "_SENDING"):
-            setattr(tcp_thumb, name, getattr(tcp_thumb, "_was" + name))
+            setattr(thumb, name, getattr(thumb, "_was" + name))

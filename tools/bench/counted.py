@@ -296,6 +296,16 @@ class TCPEcho(Operation):
         count[1] += clock[0]
 
 
+class TCPHandler(TCPEcho):
+    """The same by a handler that leaves what it gets as it is."""
+
+    turn = Operation.turn
+
+    def setup(self):
+        super().setup()
+        self.tcp.handler = _same
+
+
 class TCPSink(Operation):
     """A full segment is received, and read by the application."""
 
@@ -469,6 +479,7 @@ OPERATIONS = {
     "udp_echo_64_row": UDPEchoRow,
     "udp_echo_1400_row": UDPEchoLongRow,
     "tcp_echo_64": TCPEcho,
+    "tcp_handler_64": TCPHandler,
     "tcp_sink_1460": TCPSink,
     "tcp_sink_1460_row": TCPSinkRow,
     "tcp_source_1460": TCPSource,

@@ -1,4 +1,4 @@
-"""TCP's usual case on ARM Thumb, in inline assembly of 16-bit encodings: header prediction.
+"""TCP's usual case in inline assembly for ARM Thumb, 16-bit encodings only.
 
 On an established connection where nothing is lost and nothing is closing, nearly every segment is
 the next one in order, or goes out whole. `ingress` and `egress` deal with those here and leave all
@@ -80,6 +80,7 @@ _T_HEARD = const(48)
 _T_SND_SMALL = const(49)
 _T_DUP_DUE = const(55)
 _T_DSACK_LEN = const(57)
+_T_OPTIONS = const(61)
 _T_HOP_LIMIT = const(62)
 _T_ACK_DELAY = const(63)
 _T_KEEP_ALIVE = const(64)
@@ -89,6 +90,8 @@ _T_GAPS_LEN = const(69)
 
 _F_ACK_NOW = const(1)
 _F_TIMING = const(32)
+
+_O_HANDLER = const(64)
 
 _ESTABLISHED = const(4)
 _PSH = const(8)
@@ -446,7 +449,7 @@ def _accept(r0, r1, r2, r3):
     ldr(r5, [r2, 4 * _T_RCV_NXT])
     add(r5, r5, r3)
     str(r5, [r2, 4 * _T_RCV_NXT])
-    # When it is acknowledged, as tcp_input._accept() has it.
+    # When it is acknowledged, as tcp_input.accept() has it.
     ldr(r6, [r4, 4 * (_T_ACK_DELAY - _T_RTT_TIME)])
     cmp(r6, 0)
     beq(AT_ONCE)
@@ -872,6 +875,8 @@ def ingress(iface, state, frame, l4, n: int):
             st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
             return
     accept(l4, state, at, size)
+    if ptr32(at)[_T_OPTIONS] & _O_HANDLER:
+        iface.sockets[st[_LAST_TCP] & 0xFFFF]._hand_over()
 
 
 @micropython.viper

@@ -1,0 +1,40 @@
+"""A stream handed to a function of the program as it comes: `TCPSocket.handler`."""
+
+import micropython
+from micropython import const
+
+_T_FLAGS = const(5)
+_T_RX_LEN = const(23)
+_T_TX_LEN = const(26)
+_T_TX_SIZE = const(27)
+
+_F_FIN_SEEN = const(128)
+_F_END_TOLD = const(524288)
+
+
+def gather(socket, recv, send):
+    """What hand_over() needs, in one look-up. Text lies where that of a segment would."""
+    payload = socket.iface._l4[20:]
+    return (socket._parts, socket._handler, payload, len(payload), recv, send)
+
+
+@micropython.viper
+def hand_over(socket):
+    """Calls the handler with what has been received, as far as there is room for an answer."""
+    parts, handler, payload, size, recv, send = socket._handing
+    _iface, _state, _slot, tcb, _tx, _frame, _l4, _rx = parts
+    t = ptr32(tcb)
+    most = int(size)
+    while t[_T_RX_LEN]:
+        n = t[_T_TX_SIZE] - t[_T_TX_LEN]
+        if n > most:
+            n = most
+        n = int(recv(parts, payload, n))
+        if n <= 0:
+            return
+        answer = int(handler(socket, payload, n))
+        if answer > 0 and int(send(parts, payload, answer)) != answer:
+            raise ValueError("handler: the answer is too long")
+    if t[_T_FLAGS] & (_F_FIN_SEEN | _F_END_TOLD) == _F_FIN_SEEN:
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_END_TOLD
+        handler(socket, payload, 0)

@@ -1,0 +1,206 @@
+"""TCPSocket.handler: the stream handed over within poll(), answers sent from there."""
+
+from harness import *
+
+
+def served(function, rx=256, tx=256, **opts):
+    h = Host()
+    s = h.add(TCPSocket(rx, tx))
+    s.handler = function
+    for name in opts:
+        setattr(s, name, opts[name])
+    s.listen(6969)
+    p = Peer(h)
+    p.send("S", 0, mss=1460)
+    p.expect("SA", 0, 1)
+    p.seq = p.ack = 1
+    p.send("A")
+    h.expect_nothing()
+    return h, p, s
+
+
+def same(socket, payload, n):
+    return n
+
+
+def test_answers_leave_with_the_same_poll():
+    h, p, s = served(same)
+    p.send("PA", 1, 1, b"question")
+    p.expect("PA", 1, 9, b"question")
+    p.send("PA", 9, 9, b"another")
+    p.expect("PA", 9, 16, b"another")
+    assert s.recv_queue == 0
+    assert s.recv_into(bytearray(9)) == EAGAIN
+
+
+def test_it_sees_the_stream_and_its_end():
+    seen = []
+
+    def collect(socket, payload, n):
+        seen.append((socket, bytes(payload[:n])))
+        return 0
+
+    h, p, s = served(collect)
+    p.send("A", 1, 1, b"ab")
+    p.send("A", 3, 1, b"cd")
+    p.send("FA", 5, 1, b"ef")
+    p.send("FA", 5, 1, b"ef")
+    assert seen == [(s, b"ab"), (s, b"cd"), (s, b"ef"), (s, b"")], seen
+    assert s.state == TCPSocket.CLOSE_WAIT
+
+
+def test_an_answer_may_be_another_text_and_close():
+    def answer(socket, payload, n):
+        if not n:
+            socket.close()
+            return 0
+        payload[:3] = b"yes"
+        return 3
+
+    h, p, s = served(answer)
+    p.send("PA", 1, 1, b"really?")
+    p.expect("PA", 1, 8, b"yes")
+    p.send("FA", 8, 4)
+    assert p.expect("FA", 4, 9)
+    p.send("A", 9, 5)
+    assert s.state == TCPSocket.CLOSED
+
+
+def test_no_more_than_the_answer_has_room_for():
+    pieces = []
+
+    def note(socket, payload, n):
+        pieces.append(n)
+        return n
+
+    h, p, s = served(note, rx=256, tx=64)
+    data = bytes(range(200))
+    p.send("PA", 1, 1, data, win=1000)
+    assert pieces == [64]
+    assert s.recv_queue == 136
+    got = p.expect("PA", 1, 201).data
+    while len(got) < 200:
+        p.send("A", 201, 1 + len(got))
+        got += p.expect("PA", 1 + len(got)).data
+    assert got == data
+    assert pieces == [64, 64, 64, 8], pieces
+    p.send("A", 201, 201)
+    h.expect_idle()
+
+
+def test_pieces_out_of_order_are_handed_over_in_order():
+    seen = []
+
+    def collect(socket, payload, n):
+        seen.append(bytes(payload[:n]))
+        return 0
+
+    h, p, s = served(collect, rx=2048)
+    p.send("A", 101, 1, b"b" * 100)
+    assert seen == []
+    p.send("A", 1, 1, b"a" * 100)
+    assert b"".join(seen) == b"a" * 100 + b"b" * 100
+
+
+def test_send_within_a_handler():
+    def tell(socket, payload, n):
+        socket.send(b"one")
+        socket.send(b"two")
+        return 0
+
+    h, p, s = served(tell, nagle=False)
+    p.send("PA", 1, 1, b"x")
+    p.expect("PA", 1, 2, b"onetwo")
+
+
+def test_a_long_answer_that_does_not_fit():
+    h, p, s = served(lambda socket, payload, n: 65, tx=64)
+    p.h.device.queue.append(p.frame("PA", 1, 1, b"x"))
+    raises(ValueError, "handler", h.iface.poll, h.now)
+
+
+def test_it_may_be_taken_away():
+    h, p, s = served(same)
+    assert s.handler is same
+    s.handler = None
+    p.send("PA", 1, 1, b"text")
+    assert recv(s) == b"text"
+    raises(TypeError, "handler", setattr, s, "handler", 5)
+
+
+def test_it_serves_one_connection_after_another():
+    h, p, s = served(same)
+    for port in range(50000, 50003):
+        if s.state != TCPSocket.LISTEN:
+            s.abort()
+            s.listen(6969)
+            h.run()
+            h.clear()
+        p = Peer(h, port=port)
+        p.send("S", 0, mss=1460)
+        p.expect("SA", 0, 1)
+        p.seq = p.ack = 1
+        p.send("PA", 1, 1, b"question")
+        p.expect("PA", 1, 9, b"question")
+
+
+def test_no_heap():
+    heap = micropython_heap()
+    if not heap:
+        return "SKIP no heap to lock"
+    lock, unlock = heap
+    h, p, s = served(same)
+    frames = []
+    for i in range(20):
+        frames.append(p.frame("PA", 1 + 8 * i, 1 + 8 * i, b"question"))
+    device = Quiet(frames)
+    h.iface.device = device
+    h.iface.poll(h.now)
+    now = h.now
+    poll = h.iface.poll
+    lock()
+    try:
+        for _ in range(19):
+            poll(now)
+    finally:
+        unlock()
+    assert device.sent == 20, device.sent
+
+
+class Quiet:
+    """Gives a frame to each poll, and counts what is sent."""
+
+    mtu = 1500
+
+    def __init__(self, frames):
+        self.frames = frames
+        self.next = 0
+        self.more = True
+        self.sent = 0
+
+    def receive(self, buf):
+        self.more = not self.more
+        if self.more:
+            return 0
+        f = self.frames[self.next]
+        self.next += 1
+        for i in range(len(f)):
+            buf[i] = f[i]
+        return len(f)
+
+    def transmit(self, buf, length):
+        self.sent += 1
+        return 0
+
+
+def micropython_heap():
+    try:
+        import micropython
+
+        from smolmpy.kernel import EDITION
+
+        if EDITION == "plain":
+            return None
+        return micropython.heap_lock, micropython.heap_unlock
+    except (ImportError, AttributeError):
+        return None
