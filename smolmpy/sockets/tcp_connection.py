@@ -110,10 +110,9 @@ _ECONNREFUSED = const(111)
 
 
 @micropython.viper
-def choose_iss(state, tcb):
+def choose_iss(state, t: ptr32):
     """Sets ISS for the addresses and ports of the control block (RFC 6528)."""
     st = ptr32(state)
-    t = ptr32(tcb)
     M = 0xFFFF
     M |= M << 16
     st[_SRC] = t[_T_REMOTE]
@@ -131,9 +130,8 @@ def choose_iss(state, tcb):
 
 
 @micropython.viper
-def close_down(iface, tcb, slot: int, error: int):
+def close_down(iface, t: ptr32, slot: int, error: int):
     """The connection is over: to CLOSED, with an errno for the program, or 0."""
-    t = ptr32(tcb)
     t[_T_STATE] = _CLOSED
     if not t[_T_ERROR]:
         t[_T_ERROR] = error
@@ -148,10 +146,9 @@ def close_down(iface, tcb, slot: int, error: int):
 
 
 @micropython.viper
-def listen_again(iface, state, tcb, slot: int):
+def listen_again(iface, state, t: ptr32, slot: int):
     """A connection did not come about: back to LISTEN."""
     st = ptr32(state)
-    t = ptr32(tcb)
     remove(iface._demux, state, slot)
     st[_SRC] = 0
     st[_DST] = 0 if t[_T_FLAGS] & _F_ANY else t[_T_LOCAL]
@@ -241,14 +238,13 @@ def answer(iface, state, frame, l4, n: int, size: int):
 
 
 @micropython.viper
-def challenge(state, tcb, slot: int):
+def challenge(state, t: ptr32, slot: int):
     """Has an ACK sent that an honest peer will answer with an RST that fits (RFC 5961 section 3).
 
     So many a second at most (section 7), counted for each connection: a count that all share would
     tell an outsider about others.
     """
     st = ptr32(state)
-    t = ptr32(tcb)
     second = (st[_NOW] >> 10) & 0xFFFF
     count = t[_T_CHALLENGES]
     count = (count & 0xFF) + 1 if count >> 8 == second else 1
@@ -261,13 +257,12 @@ def challenge(state, tcb, slot: int):
 
 
 @micropython.viper
-def reopen(iface, state, socket, slot: int, l4) -> int:
+def reopen(iface, state, socket, slot: int, p: ptr8) -> int:
     """Ends a TIME-WAIT for a SYN that begins a new connection; returns 1 if it does.
 
     Its sequence number has to lie beyond the old one's (RFC 9293 section 3.10.7.4, RFC 1122
     section 4.2.2.13).
     """
-    p = ptr8(l4)
     tcb = socket._tcb
     t = ptr32(tcb)
     seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]

@@ -90,11 +90,10 @@ _MSS = bytes(value >> shift & 255 for value in _VALUES for shift in (8, 0))
 
 
 @micropython.viper
-def _hash(state, l4, time: int, index: int, beyond: int):
+def _hash(state, p: ptr8, time: int, index: int, beyond: int):
     # Puts the hash for the packet in hand, whose sequence number is `beyond` bytes beyond the
     # peer's first one, into HASH.
     st = ptr32(state)
-    p = ptr8(l4)
     M = 0xFFFF
     M |= M << 16
     src = st[_SRC]

@@ -44,10 +44,9 @@ _MOST_REORDERING = const(30)
 
 
 @micropython.viper
-def sacked(state, tcb, l4) -> int:
+def sacked(state, tcb, p: ptr8) -> int:
     """Notes the pieces that the SACK option at SACK_AT reports; returns 1 if any of it is new."""
     t = ptr32(tcb)
-    p = ptr8(l4)
     una = t[_T_SND_UNA]
     sent = (t[_T_SND_MAX] - una) & 0x3FFFFFFF
     table = t[_T_SACKED]
