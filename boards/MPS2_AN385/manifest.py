@@ -2,6 +2,7 @@
 import os
 
 _LEFT_OUT = (
+    "iface/header.py",
     "iface/prediction.py",
     "iface/siphash.py",
     "kernel/plain.py",

@@ -1,6 +1,6 @@
 # What boards with an Ethernet chip on SPI include. `drivers` are modules of smolmpy/phy; `thumb`
-# tells that the CPU is a Cortex-M, for which the kernels are in assembly. Devices of hosts, other
-# chips and other editions of the kernels stay out.
+# tells that the CPU is a Cortex-M, for which hot paths are in assembly. Devices of hosts, other
+# chips and editions for other CPUs stay out.
 import os
 
 options.defaults(drivers=("w5500",), thumb=True)
@@ -14,6 +14,8 @@ _files = []
 for _folder, _, _names in os.walk(_top):
     _chosen = _CHOICE.get(os.path.relpath(_folder, _top))
     for _name in _names:
+        if not options.thumb and _name.endswith("_thumb.py"):
+            continue
         if _name.endswith(".py") and (_chosen is None or _name[:-3] in _chosen):
             _files.append(os.path.relpath(os.path.join(_folder, _name), _top))
 

@@ -3,8 +3,13 @@
 import micropython
 from micropython import const
 
-from .ethernet import transmit, turn_back
+from .ethernet import failed, transmit, turn_back
 from .neighbor import learn
+
+try:
+    from .header_thumb import arp_answer
+except (ImportError, SyntaxError, AttributeError):
+    arp_answer = None
 
 _WORK = const(6)
 _SRC = const(7)
@@ -19,6 +24,7 @@ _WATCHER = const(118)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 
+_C_TX_FRAMES = const(33)
 _C_ARP_RX = const(44)
 _C_ARP_MALFORMED = const(45)
 _C_ARP_CONFLICT = const(46)
@@ -37,6 +43,22 @@ _REPLY = const(2)
 
 @micropython.viper
 def ingress(iface, state, frame, n: int):
+    """Answers what nearly every ARP packet is, a neighbor's question, and examines the others."""
+    length = int(arp_answer(frame, state, n))
+    if not length:
+        examine(iface, state, frame, n)
+        return
+    st = ptr32(state)
+    hand, view = iface._way_out
+    result = int(hand(view, length))
+    if result:
+        failed(state, result)
+    else:
+        st[_C_TX_FRAMES] += 1
+
+
+@micropython.viper
+def examine(iface, state, frame, n: int):
     """Learns from the ARP packet in the frame, and answers it in place."""
     st = ptr32(state)
     f = ptr8(frame)
@@ -122,6 +144,10 @@ def ingress(iface, state, frame, n: int):
     f[31] = target & 255
     st[_C_ARP_REPLIES_TX] += 1
     turn_back(iface, state, frame, _LENGTH)
+
+
+if arp_answer is None:
+    ingress = examine
 
 
 @micropython.viper

@@ -5,7 +5,8 @@ from micropython import const
 
 from ..kernel import checksum
 from .demux import lookup
-from .ipv4 import reply
+from .ethernet import failed
+from .ipv4 import answer, reply
 
 _NOW = const(4)
 _SRC = const(7)
@@ -22,6 +23,7 @@ _ADDRESSES = const(24)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 
+_C_TX_FRAMES = const(33)
 _C_UDP_MALFORMED = const(71)
 _C_UDP_CHECKSUM = const(72)
 _C_UDP_NO_SOCKET = const(73)
@@ -29,7 +31,6 @@ _C_IP_PROTOCOL = const(57)
 _C_ICMP_RX = const(60)
 _C_ICMP_MALFORMED = const(61)
 _C_ICMP_CHECKSUM = const(62)
-_C_ICMP_ECHO = const(63)
 _C_ICMP_GROUP = const(64)
 _C_ICMP_IGNORED = const(65)
 _C_ICMP_ERRORS_RX = const(66)
@@ -64,6 +65,22 @@ _EPROTO = const(71)
 @micropython.viper
 def ingress(iface, state, frame, l4, n: int):
     """Answers an echo request in place; hands replies and errors to the socket they concern."""
+    length = int(answer(frame, state, n, _ICMP))
+    if not length:
+        _examine(iface, state, l4, n)
+        return
+    st = ptr32(state)
+    transmit, view = iface._way_out
+    result = int(transmit(view, length))
+    if result:
+        failed(state, result)
+    else:
+        st[_C_TX_FRAMES] += 1
+
+
+@micropython.viper
+def _examine(iface, state, l4, n: int):
+    # A message that is no echo request, or none to be answered.
     st = ptr32(state)
     p = ptr8(l4)
     st[_C_ICMP_RX] += 1
@@ -75,17 +92,7 @@ def ingress(iface, state, frame, l4, n: int):
         return
     kind = p[0]
     if kind == _ECHO:
-        if st[_GROUP]:
-            st[_C_ICMP_GROUP] += 1
-            return
-        # The type goes from 8 to 0, so the checksum rises by 0x0800 (RFC 1624).
-        s = ((p[2] << 8) | p[3]) + 0x0800
-        s = (s & 0xFFFF) + (s >> 16)
-        p[0] = _ECHO_REPLY
-        p[2] = s >> 8
-        p[3] = s & 255
-        st[_C_ICMP_ECHO] += 1
-        reply(iface, state, frame, n)
+        st[_C_ICMP_GROUP] += 1
     elif kind == _ECHO_REPLY:
         st[_PORTS] = (p[4] << 8) | p[5]
         slot = int(lookup(iface._demux, state, _ICMP))
@@ -170,7 +177,7 @@ def closed_port(iface, state, frame, l4, n: int):
     st = ptr32(state)
     p = ptr8(l4)
     length = (p[4] << 8) | p[5]
-    if n < 8 or length < 8 or length > n:
+    if n < 8 or length < 8 or length > n or not (p[2] | p[3]):
         st[_C_UDP_MALFORMED] += 1
     elif p[6] | p[7] and int(checksum(l4, 0, length, st[_PSEUDO] - n + length)) != 0xFFFF:
         st[_C_UDP_CHECKSUM] += 1

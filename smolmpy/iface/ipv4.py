@@ -14,34 +14,24 @@ from .ethernet import failed
 from .neighbor import resolve
 from .route import next_hop
 
-_NOW = const(4)
+try:
+    from .header_thumb import answer, head
+except (ImportError, SyntaxError, AttributeError):
+    from .header import answer, head
+
 _SRC = const(7)
 _DST = const(8)
 _PSEUDO = const(10)
 _GROUP = const(11)
-_MAC_HI = const(12)
-_MAC_LO = const(13)
-_PEER_HI = const(14)
-_PEER_LO = const(15)
-_IP_ID = const(16)
 _FLAGS = const(19)
 _RAW = const(23)
 _TOS = const(115)
 _OPTIONS = const(125)
 _ADDRESSES = const(24)
-_NEIGHBORS = const(27)
-_NEIGHBORS_LEN = const(28)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
-_NEIGHBOR_WORDS = const(4)
-_N_HI = const(1)
-_N_LO = const(2)
-_N_TIME = const(3)
-_RENEW_AFTER = const(45000)
-_KNOWN = const(2 << 16)  # the bit that the states reachable and static have in N_HI
-_STATIC_BIT = const(1 << 16)  # and the one that tells them apart
-_HOP_LIMIT = const(64)
 _LOOPBACK = const(1)
+_TO_PEER = const(1 << 24)
 _CONFIGURING = const(8)
 
 _C_TX_FRAMES = const(33)
@@ -236,58 +226,8 @@ def reply(iface, state, frame, length: int) -> int:
     the Ethernet address that the packet came from, without ARP. Returns 0 or a negative errno.
     """
     st = ptr32(state)
-    f = ptr8(frame)
-    total = length + 20
-    ident = (st[_IP_ID] + 1) & 0xFFFF
-    st[_IP_ID] = ident
-    f[14] = 0x45
-    f[16] = total >> 8
-    f[17] = total & 255
-    f[18] = ident >> 8
-    f[19] = ident & 255
-    f[20] = 0x40  # don't fragment
-    f[21] = 0
-    f[22] = _HOP_LIMIT
-    hi = (f[26] << 8) | f[27]
-    lo = (f[28] << 8) | f[29]
-    f[26] = f[30]
-    f[27] = f[31]
-    f[28] = f[32]
-    f[29] = f[33]
-    f[30] = hi >> 8
-    f[31] = hi & 255
-    f[32] = lo >> 8
-    f[33] = lo & 255
-    s = (
-        ((0x45 << 8) + f[15] + 0x4000)
-        + total
-        + ident
-        + ((_HOP_LIMIT << 8) | f[23])
-        + ((f[26] << 8) | f[27])
-        + ((f[28] << 8) | f[29])
-        + hi
-        + lo
-    )
-    s = (s & 0xFFFF) + (s >> 16)
-    s = ((s & 0xFFFF) + (s >> 16)) ^ 0xFFFF
-    f[24] = s >> 8
-    f[25] = s & 255
-    f[0] = f[6]
-    f[1] = f[7]
-    f[2] = f[8]
-    f[3] = f[9]
-    f[4] = f[10]
-    f[5] = f[11]
-    hi = st[_MAC_HI]
-    lo = st[_MAC_LO]
-    f[6] = (hi >> 8) & 255
-    f[7] = hi & 255
-    f[8] = (lo >> 24) & 255
-    f[9] = (lo >> 16) & 255
-    f[10] = (lo >> 8) & 255
-    f[11] = lo & 255
     transmit, view = iface._way_out
-    result = int(transmit(view, length + 34))
+    result = int(transmit(view, int(answer(frame, state, length, 0))))
     if result:
         failed(state, result)
     else:
@@ -296,9 +236,12 @@ def reply(iface, state, frame, length: int) -> int:
 
 
 @micropython.viper
-def _find_way(iface, state, frame) -> int:
-    # Puts the Ethernet address of the next hop to DST into PEER. Returns 0; 1 if the neighbor
-    # should be asked for again; or a negative errno, as egress().
+def find_way(iface, state, frame) -> int:
+    """Puts the Ethernet address of the next hop to state[_DST] into PEER.
+
+    Returns 0; the word of the state with the address of a neighbor that should be asked for again
+    (request()) once the packet has been sent; or a negative errno, as egress().
+    """
     st = ptr32(state)
     hop = int(next_hop(state))
     if hop < 0:
@@ -326,78 +269,16 @@ def egress(iface, state, frame, length: int, protocol: int, hop_limit: int, tos:
     -EHOSTUNREACH; or the device's errno.
     """
     st = ptr32(state)
-    f = ptr8(frame)
-    src = st[_SRC]
-    dst = st[_DST]
-    # The usual case in line: a neighbor that is known, where the search begins (neighbor.py).
-    at = st[_NEIGHBORS] + (dst & (st[_NEIGHBORS_LEN] - 1)) * _NEIGHBOR_WORDS
-    hi = st[at + _N_HI]
+    kind = (tos << 16) | (hop_limit << 8) | protocol
     ask = 0
-    if (
-        st[at] == dst
-        and hi & _KNOWN
-        and ((st[_NOW] - st[at + _N_TIME]) & 0x3FFFFFFF < _RENEW_AFTER or hi & _STATIC_BIT)
-    ):
-        lo = st[at + _N_LO]
-    else:
-        ask = int(_find_way(iface, state, frame))
+    n = int(head(frame, state, length, kind))
+    if not n:
+        ask = int(find_way(iface, state, frame))
         if ask < 0:
             return ask
-        hi = st[_PEER_HI]
-        lo = st[_PEER_LO]
-    f[0] = (hi >> 8) & 255
-    f[1] = hi & 255
-    f[2] = (lo >> 24) & 255
-    f[3] = (lo >> 16) & 255
-    f[4] = (lo >> 8) & 255
-    f[5] = lo & 255
-    hi = st[_MAC_HI]
-    lo = st[_MAC_LO]
-    f[6] = (hi >> 8) & 255
-    f[7] = hi & 255
-    f[8] = (lo >> 24) & 255
-    f[9] = (lo >> 16) & 255
-    f[10] = (lo >> 8) & 255
-    f[11] = lo & 255
-    f[12] = 8
-    f[13] = 0
-    total = length + 20
-    ident = (st[_IP_ID] + 1) & 0xFFFF
-    st[_IP_ID] = ident
-    f[14] = 0x45
-    f[15] = tos
-    f[16] = total >> 8
-    f[17] = total & 255
-    f[18] = ident >> 8
-    f[19] = ident & 255
-    f[20] = 0x40  # don't fragment
-    f[21] = 0
-    f[22] = hop_limit
-    f[23] = protocol
-    f[26] = (src >> 24) & 255
-    f[27] = (src >> 16) & 255
-    f[28] = (src >> 8) & 255
-    f[29] = src & 255
-    f[30] = (dst >> 24) & 255
-    f[31] = (dst >> 16) & 255
-    f[32] = (dst >> 8) & 255
-    f[33] = dst & 255
-    s = (
-        (0x8500 + tos)
-        + total
-        + ident
-        + ((hop_limit << 8) | protocol)
-        + ((src >> 16) & 0xFFFF)
-        + (src & 0xFFFF)
-        + ((dst >> 16) & 0xFFFF)
-        + (dst & 0xFFFF)
-    )
-    s = (s & 0xFFFF) + (s >> 16)
-    s = ((s & 0xFFFF) + (s >> 16)) ^ 0xFFFF
-    f[24] = s >> 8
-    f[25] = s & 255
+        n = int(head(frame, state, length, kind | _TO_PEER))
     transmit, view = iface._way_out
-    result = int(transmit(view, length + 34))
+    result = int(transmit(view, n))
     if result:
         failed(state, result)
     else:
