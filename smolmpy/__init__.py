@@ -21,7 +21,7 @@ _MODULES = {
     "Interface": _INTERFACE,
     "TCPSocket": (
         "iface.interface sockets.base sockets.ranges sockets.tcp_options sockets.tcp_congestion "
-        "sockets.tcp_cookie sockets.tcp_recovery sockets.tcp_connection "
+        "sockets.tcp_connection sockets.tcp_cookie sockets.tcp_recovery "
         "sockets.tcp_prediction_thumb sockets.tcp_input sockets.tcp_output "
         "sockets.tcp_settings sockets.tcp"
     ),

@@ -44,10 +44,8 @@ def make(slots):
 
 
 @micropython.viper
-def lookup(demux, state, protocol: int) -> int:
+def lookup(t: ptr32, st: ptr32, protocol: int) -> int:
     """The slot for a packet of `protocol` with SRC, DST and PORTS in the state; -1 for none."""
-    t = ptr32(demux)
-    st = ptr32(state)
     src = st[_SRC]
     dst = st[_DST]
     ports = st[_PORTS]
@@ -77,10 +75,8 @@ def lookup(demux, state, protocol: int) -> int:
 
 
 @micropython.viper
-def insert(demux, state, slot: int, protocol: int):
+def insert(t: ptr32, st: ptr32, slot: int, protocol: int):
     """Enters a socket under the SRC (its remote end), DST (its local address) and PORTS."""
-    t = ptr32(demux)
-    st = ptr32(state)
     st[_LAST_PORTS] = 0
     st[_LAST_TCB] = 0
     st[_LAST_TCP] = 0
@@ -97,10 +93,8 @@ def insert(demux, state, slot: int, protocol: int):
 
 
 @micropython.viper
-def remove(demux, state, slot: int):
+def remove(t: ptr32, st: ptr32, slot: int):
     """Takes a socket out; one that is not in the table is left alone."""
-    t = ptr32(demux)
-    st = ptr32(state)
     st[_LAST_PORTS] = 0
     st[_LAST_TCB] = 0
     st[_LAST_TCP] = 0
@@ -121,9 +115,8 @@ def remove(demux, state, slot: int):
 
 
 @micropython.viper
-def local(demux, state, protocol: int, slot: int) -> int:
+def local(t: ptr32, state, protocol: int, slot: int) -> int:
     """The first socket of `protocol`, from `slot` up, that has the local port in PORTS; or -1."""
-    t = ptr32(demux)
     port = ptr32(state)[_PORTS] & 0xFFFF
     slots = t[_D_SLOTS]
     at = _D_BUCKETS + t[_D_MASK] + 1 + slot * _D_WORDS

@@ -55,14 +55,13 @@ _NO_ADDRESS_RETRY = const(1000)
 
 
 @micropython.viper
-def ingress(iface, state, frame, l4, n: int):
+def ingress(iface, state, f: ptr8, l4, n: int):
     """Hears what routers ask and what other members report."""
     igmp = iface._igmp
     groups = igmp._groups
     g = ptr32(groups)
     st = ptr32(state)
     p = ptr8(l4)
-    f = ptr8(frame)
     size = int(igmp._size)
     end = size * _G_WORDS
     # Section 2: they never come from beyond the link, and may be longer than we understand.
@@ -111,10 +110,9 @@ def ingress(iface, state, frame, l4, n: int):
 
 
 @micropython.viper
-def _send(iface, state, groups, at: int, kind: int) -> int:
+def _send(iface, state, g: ptr32, at: int, kind: int) -> int:
     # A message about the group at `at`, to the group itself, or to all routers to leave it.
     st = ptr32(state)
-    g = ptr32(groups)
     frame = iface._frame
     f = ptr8(frame)
     group = g[at]
@@ -162,10 +160,8 @@ def _send(iface, state, groups, at: int, kind: int) -> int:
 
 
 @micropython.viper
-def _find(groups, size: int, addr) -> int:
+def _find(g: ptr32, size: int, a: ptr8) -> int:
     # Where the entry of a 4-byte address is; of a free entry if it has none; -1 without either.
-    g = ptr32(groups)
-    a = ptr8(addr)
     word = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
     free = -1
     at = 0

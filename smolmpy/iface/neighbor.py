@@ -42,9 +42,8 @@ _REQUESTS = const(3)
 
 
 @micropython.viper
-def find(state, addr_word: int) -> int:
+def find(st: ptr32, addr_word: int) -> int:
     """Where the entry of the address in state[addr_word] begins, 0 if it has none."""
-    st = ptr32(state)
     addr = st[addr_word]
     base = st[_NEIGHBORS]
     mask = st[_NEIGHBORS_LEN] - 1
@@ -58,12 +57,11 @@ def find(state, addr_word: int) -> int:
 
 
 @micropython.viper
-def allocate(state, addr_word: int) -> int:
+def allocate(st: ptr32, addr_word: int) -> int:
     """Takes an entry for the address in state[addr_word]: a free one, else the oldest.
 
     Returns where it begins, 0 if all are static. The caller fills in the rest.
     """
-    st = ptr32(state)
     addr = st[addr_word]
     base = st[_NEIGHBORS]
     mask = st[_NEIGHBORS_LEN] - 1

@@ -25,13 +25,12 @@ _LOOPBACK = const(1)
 
 
 @micropython.viper
-def next_hop(state) -> int:
+def next_hop(st: ptr32) -> int:
     """The word of the state that holds the next hop's address on the way to state[_DST].
 
     Returns 0, with PEER filled in, when that needs no ARP: a broadcast, a group, or ourselves; and
     -1 when there is no route.
     """
-    st = ptr32(state)
     dst = st[_DST]
     M = 0xFFFF
     M |= M << 16

@@ -36,10 +36,9 @@ def buffer(value, name):
 
 
 @micropython.viper
-def write_addr(words, at: int, addr):
+def write_addr(words, at: int, a: ptr8):
     """Writes the address in words[at] into a 4-byte buffer."""
     word = ptr32(words)[at]
-    a = ptr8(addr)
     a[0] = (word >> 24) & 255
     a[1] = (word >> 16) & 255
     a[2] = (word >> 8) & 255
@@ -47,9 +46,8 @@ def write_addr(words, at: int, addr):
 
 
 @micropython.viper
-def read_addr(addr, words, at: int):
+def read_addr(a: ptr8, words, at: int):
     """Writes a 4-byte address into words[at]."""
-    a = ptr8(addr)
     ptr32(words)[at] = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
 
 

@@ -58,10 +58,9 @@ class PooledTCP(TCPSocket):
         return len(self._tx) - self.send_queue
 
     @micropython.viper
-    def peek_into(self, buf, n: int) -> int:
+    def peek_into(self, p: ptr8, n: int) -> int:
         """Copies up to n of the bytes that wait and leaves them there; returns how many."""
         t = ptr32(self._tcb)
-        p = ptr8(buf)
         rx = ptr8(self._rx)
         if n > t[_T_RX_LEN]:
             n = t[_T_RX_LEN]

@@ -9,12 +9,11 @@ import micropython
 
 
 @micropython.viper
-def insert(words, base: int, table: int, ahead: int, size: int) -> int:
+def insert(t: ptr32, base: int, table: int, ahead: int, size: int) -> int:
     """Adds `size` bytes that begin `ahead` bytes beyond the base; 0 if there is no room for them.
 
     A piece that touches others becomes one with them.
     """
-    t = ptr32(words)
     M = 0xFFFF
     M |= M << 16
     origin = t[base]
@@ -56,12 +55,11 @@ def insert(words, base: int, table: int, ahead: int, size: int) -> int:
 
 
 @micropython.viper
-def reach(words, base: int, table: int, size: int) -> int:
+def reach(t: ptr32, base: int, table: int, size: int) -> int:
     """Drops the pieces that begin before the base or within `size` bytes beyond it.
 
     Returns how far the last of them reaches beyond those bytes.
     """
-    t = ptr32(words)
     origin = t[base]
     n = t[table + 1]
     pieces = table + 2
@@ -86,9 +84,8 @@ def reach(words, base: int, table: int, size: int) -> int:
 
 
 @micropython.viper
-def total(words, base: int, table: int, limit: int) -> int:
+def total(t: ptr32, base: int, table: int, limit: int) -> int:
     """How many bytes in pieces lie within `limit` bytes beyond the base."""
-    t = ptr32(words)
     origin = t[base]
     at = table + 2
     stop = at + 2 * t[table + 1]

@@ -27,9 +27,8 @@ _cubic = None
 
 
 @micropython.viper
-def begin(tcb):
+def begin(t: ptr32):
     """The window of a new connection, once MSS is known."""
-    t = ptr32(tcb)
     t[_T_SSTHRESH] = _UNLIMITED
     if t[_T_OPTIONS] & _O_CONGESTION:
         t[_T_CWND] = t[_T_MSS] * _INITIAL_SEGMENTS
@@ -43,10 +42,9 @@ def begin(tcb):
 
 
 @micropython.viper
-def rest(tcb):
+def rest(t: ptr32):
     """Nothing has been in flight for an RTO: what was learned about the net is stale (RFC 5681
     section 4.1)."""
-    t = ptr32(tcb)
     initial = t[_T_MSS] * _INITIAL_SEGMENTS
     if t[_T_OPTIONS] & _O_CONGESTION and t[_T_CWND] > initial:
         t[_T_CWND] = initial
@@ -78,9 +76,8 @@ def grow(state, tcb, acked: int):
 
 
 @micropython.viper
-def reduce(tcb, flight: int):
+def reduce(t: ptr32, flight: int):
     """A loss has been found, or ECN says that one is near: sets SSTHRESH."""
-    t = ptr32(tcb)
     if not t[_T_OPTIONS] & _O_CONGESTION:
         return
     half = flight >> 1

@@ -12,7 +12,7 @@ from ..iface.schedule import set_due, wake
 from ..iface.secret import keyed_hash
 from ..kernel import checksum
 from .tcp_congestion import begin
-from .tcp_options import read
+from .tcp_options import put, read
 
 _NOW = const(4)
 _SRC = const(7)
@@ -91,6 +91,7 @@ _OFFSET = const(12)
 _BITS = const(13)
 _WINDOW = const(14)
 _CHECKSUM = const(16)
+_URGENT = const(18)
 _FIN = const(1)
 _SYN = const(2)
 _RST = const(4)
@@ -109,10 +110,9 @@ _ECONNREFUSED = const(111)
 
 
 @micropython.viper
-def choose_iss(state, tcb):
+def choose_iss(state, t: ptr32):
     """Sets ISS for the addresses and ports of the control block (RFC 6528)."""
     st = ptr32(state)
-    t = ptr32(tcb)
     M = 0xFFFF
     M |= M << 16
     st[_SRC] = t[_T_REMOTE]
@@ -130,9 +130,8 @@ def choose_iss(state, tcb):
 
 
 @micropython.viper
-def close_down(iface, tcb, slot: int, error: int):
+def close_down(iface, t: ptr32, slot: int, error: int):
     """The connection is over: to CLOSED, with an errno for the program, or 0."""
-    t = ptr32(tcb)
     t[_T_STATE] = _CLOSED
     if not t[_T_ERROR]:
         t[_T_ERROR] = error
@@ -147,10 +146,9 @@ def close_down(iface, tcb, slot: int, error: int):
 
 
 @micropython.viper
-def listen_again(iface, state, tcb, slot: int):
+def listen_again(iface, state, t: ptr32, slot: int):
     """A connection did not come about: back to LISTEN."""
     st = ptr32(state)
-    t = ptr32(tcb)
     remove(iface._demux, state, slot)
     st[_SRC] = 0
     st[_DST] = 0 if t[_T_FLAGS] & _F_ANY else t[_T_LOCAL]
@@ -194,14 +192,6 @@ def refuse(iface, state, frame, l4, n: int):
     bits = p[_BITS]
     if bits & _RST:
         return
-    M = 0xFFFF
-    M |= M << 16
-    i = 0
-    while i < 2:
-        b = p[i]
-        p[i] = p[i + 2]
-        p[i + 2] = b
-        i += 1
     if bits & _ACK:
         i = _SEQ
         while i < _ACK_NUMBER:
@@ -210,39 +200,51 @@ def refuse(iface, state, frame, l4, n: int):
             i += 1
         p[_BITS] = _RST
     else:
+        M = 0xFFFF
+        M |= M << 16
         size = n - ((p[_OFFSET] >> 4) << 2) + (bits & _FIN) + ((bits >> 1) & 1)
-        ack = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) + size) & M
-        p[4] = 0
-        p[5] = 0
-        p[6] = 0
-        p[7] = 0
-        p[8] = (ack >> 24) & 255
-        p[9] = (ack >> 16) & 255
-        p[10] = (ack >> 8) & 255
-        p[11] = ack & 255
+        st[0] = 0
+        st[1] = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) + size) & M
+        put(state, 0, l4, _SEQ)
         p[_BITS] = _RST | _ACK
     p[_OFFSET] = 0x50
-    i = _WINDOW
-    while i < 20:
-        p[i] = 0
-        i += 1
-    s = int(checksum(l4, 0, 20, st[_PSEUDO] - n + 20)) ^ 0xFFFF
-    p[_CHECKSUM] = s >> 8
-    p[_CHECKSUM + 1] = s & 255
-    st[_C_TCP_TX] = st[_C_TCP_TX] + 1
+    p[_WINDOW] = 0
+    p[_WINDOW + 1] = 0
     st[_C_TCP_RST_TX] = st[_C_TCP_RST_TX] + 1
-    reply(iface, state, frame, 20)
+    answer(iface, state, frame, l4, n, 20)
 
 
 @micropython.viper
-def challenge(state, tcb, slot: int):
+def answer(iface, state, frame, l4, n: int, size: int):
+    """Sends the segment of n bytes back as one of `size`, of which only the ports and the sum are
+    still to be set."""
+    st = ptr32(state)
+    p = ptr8(l4)
+    b = p[0]
+    p[0] = p[2]
+    p[2] = b
+    b = p[1]
+    p[1] = p[3]
+    p[3] = b
+    p[_CHECKSUM] = 0
+    p[_CHECKSUM + 1] = 0
+    p[_URGENT] = 0
+    p[_URGENT + 1] = 0
+    s = int(checksum(l4, 0, size, st[_PSEUDO] - n + size)) ^ 0xFFFF
+    p[_CHECKSUM] = s >> 8
+    p[_CHECKSUM + 1] = s & 255
+    st[_C_TCP_TX] = st[_C_TCP_TX] + 1
+    reply(iface, state, frame, size)
+
+
+@micropython.viper
+def challenge(state, t: ptr32, slot: int):
     """Has an ACK sent that an honest peer will answer with an RST that fits (RFC 5961 section 3).
 
     So many a second at most (section 7), counted for each connection: a count that all share would
     tell an outsider about others.
     """
     st = ptr32(state)
-    t = ptr32(tcb)
     second = (st[_NOW] >> 10) & 0xFFFF
     count = t[_T_CHALLENGES]
     count = (count & 0xFF) + 1 if count >> 8 == second else 1
@@ -255,13 +257,12 @@ def challenge(state, tcb, slot: int):
 
 
 @micropython.viper
-def reopen(iface, state, socket, slot: int, l4) -> int:
+def reopen(iface, state, socket, slot: int, p: ptr8) -> int:
     """Ends a TIME-WAIT for a SYN that begins a new connection; returns 1 if it does.
 
     Its sequence number has to lie beyond the old one's (RFC 9293 section 3.10.7.4, RFC 1122
     section 4.2.2.13).
     """
-    p = ptr8(l4)
     tcb = socket._tcb
     t = ptr32(tcb)
     seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
@@ -287,13 +288,11 @@ def _agree(iface, state, tcb, l4):
 
 
 @micropython.viper
-def _synchronize(state, tcb, l4):
-    # What the peer's SYN says about its sequence numbers and its window.
-    t = ptr32(tcb)
-    p = ptr8(l4)
+def synchronize(st: ptr32, t: ptr32, p: ptr8, after: int):
+    """What a segment `after` bytes behind the peer's SYN says about its numbers and its window."""
     M = 0xFFFF
     M |= M << 16
-    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+    seq = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) - after) & M
     window = (p[_WINDOW] << 8) | p[_WINDOW + 1]
     t[_T_IRS] = seq
     t[_T_RCV_NXT] = (seq + 1) & M
@@ -303,7 +302,7 @@ def _synchronize(state, tcb, l4):
     t[_T_MAX_WND] = window
     t[_T_SND_WL1] = seq
     t[_T_SND_WL2] = t[_T_SND_UNA]
-    t[_T_HEARD] = ptr32(state)[_CLOCK]
+    t[_T_HEARD] = st[_CLOCK]
 
 
 @micropython.viper
@@ -329,7 +328,7 @@ def arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
     t[_T_PORTS] = st[_PORTS]
     choose_iss(state, tcb)
     _agree(iface, state, tcb, l4)
-    _synchronize(state, tcb, l4)
+    synchronize(state, tcb, l4, 0)
     t[_T_FLAGS] = t[_T_FLAGS] | _F_PASSIVE
     if bits & (_ECE | _CWR) == _ECE | _CWR and t[_T_OPTIONS] & _O_ECN:
         t[_T_FLAGS] = t[_T_FLAGS] | _F_ECN
@@ -359,7 +358,7 @@ def arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
     if not bits & _SYN:
         return
     _agree(iface, state, tcb, l4)
-    _synchronize(state, tcb, l4)
+    synchronize(state, tcb, l4, 0)
     t[_T_PROGRESS] = st[_NOW]
     if t[_T_OPTIONS] & _O_ECN:
         answer = _ECE if bits & _ACK else _ECE | _CWR
@@ -385,13 +384,11 @@ def arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
 
 
 @micropython.viper
-def measure(state, tcb):
+def measure(st: ptr32, t: ptr32):
     """Takes a sample of the round trip, if the segment that is being timed has been acknowledged.
 
     With timestamps each new ACK is one (RFC 6298 section 2, RFC 7323 section 4).
     """
-    st = ptr32(state)
-    t = ptr32(tcb)
     if t[_T_FLAGS] & _F_TIMESTAMPS:
         if not st[_TS_SEEN]:
             return

@@ -13,21 +13,19 @@ import micropython
 from micropython import const
 
 from ..iface.demux import insert, local, remove
-from ..iface.ipv4 import reply
 from ..iface.secret import keyed_hash
-from ..kernel import checksum
 from .tcp_congestion import begin
+from .tcp_connection import answer, synchronize
+from .tcp_options import put
 
 _NOW = const(4)
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
-_PSEUDO = const(10)
 _CLOCK = const(110)
 _COOKIE_TIME = const(116)
 _HASH = const(123)
 
-_C_TCP_TX = const(76)
 _C_TCP_COOKIES = const(86)
 
 _T_STATE = const(4)
@@ -39,11 +37,6 @@ _T_ISS = const(9)
 _T_SND_UNA = const(10)
 _T_SND_NXT = const(11)
 _T_SND_MAX = const(12)
-_T_SND_WND = const(13)
-_T_SND_WL1 = const(14)
-_T_SND_WL2 = const(15)
-_T_MAX_WND = const(16)
-_T_IRS = const(17)
 _T_RCV_NXT = const(18)
 _T_RCV_ADV = const(19)
 _T_RCV_ACKED = const(20)
@@ -54,7 +47,6 @@ _T_RETRANSMIT = const(34)
 _T_PROGRESS = const(37)
 _T_RECOVER = const(43)
 _T_SHIFTS = const(45)
-_T_HEARD = const(48)
 _T_SND_SMALL = const(49)
 _T_OPTIONS = const(61)
 
@@ -75,19 +67,21 @@ _VALUES = (64, 160, 400, 536, 1000, 1220, 1440, 1460)
 _COOKIE_LIFETIME = const(2)  # units of 2^16 ms
 
 
-@micropython.viper
-def _waiting(iface, state, timeouts: int) -> int:
+def _waiting(iface, state, timeouts):
     # The slot of a socket on this port whose handshake has begun but not ended, after so many
-    # timeouts at least; or -1.
-    slot = -1
-    while True:
-        slot = int(local(iface._demux, state, _TCP, slot + 1))
-        if slot < 0:
-            return -1
-        t = ptr32(iface.sockets[slot]._tcb)
-        if t[_T_STATE] == _SYN_RECEIVED and t[_T_FLAGS] & _F_PASSIVE:
-            if t[_T_BACKOFF] >= timeouts:
-                return slot
+    # timeouts at least, or with -1 of one that is quiet; -1 for none. No machine code, since it is
+    # asked rarely and a fifth in size.
+    slot = local(iface._demux, state, _TCP, 0)
+    while slot >= 0:
+        tcb = iface.sockets[slot]._tcb
+        if timeouts < 0:
+            if tcb[_T_OPTIONS] & _O_QUIET:
+                break
+        elif tcb[_T_STATE] == _SYN_RECEIVED and tcb[_T_FLAGS] & _F_PASSIVE:
+            if tcb[_T_BACKOFF] >= timeouts:
+                break
+        slot = local(iface._demux, state, _TCP, slot + 1)
+    return slot
 
 
 # Usual ones: RFC 9293's default, tunnels, IPv4 with and without timestamps; and some below, since
@@ -96,11 +90,10 @@ _MSS = bytes(value >> shift & 255 for value in _VALUES for shift in (8, 0))
 
 
 @micropython.viper
-def _hash(state, l4, time: int, index: int, beyond: int):
+def _hash(state, p: ptr8, time: int, index: int, beyond: int):
     # Puts the hash for the packet in hand, whose sequence number is `beyond` bytes beyond the
     # peer's first one, into HASH.
     st = ptr32(state)
-    p = ptr8(l4)
     M = 0xFFFF
     M |= M << 16
     src = st[_SRC]
@@ -142,42 +135,22 @@ def offer(iface, state, frame, l4, n: int) -> int:
     cookie = ((st[_HASH] >> 4) << 4) & M | ((time & 1) << 3) | index
     st[_COOKIE_TIME] = (1 << 16) | time
     st[_C_TCP_COOKIES] = st[_C_TCP_COOKIES] + 1
-    st[_C_TCP_TX] = st[_C_TCP_TX] + 1
-    i = 0
-    while i < 2:
-        b = p[i]
-        p[i] = p[i + 2]
-        p[i + 2] = b
-        i += 1
-    ack = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) + 1) & M
+    st[0] = cookie
+    st[1] = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) + 1) & M
     window = ptr32(iface.sockets[slot]._tcb)[_T_RX_SIZE]
     if window > 0xFFFF:
         window = 0xFFFF
     mss = int(iface.mtu) - 40
-    p[4] = (cookie >> 24) & 255
-    p[5] = (cookie >> 16) & 255
-    p[6] = (cookie >> 8) & 255
-    p[7] = cookie & 255
-    p[8] = (ack >> 24) & 255
-    p[9] = (ack >> 16) & 255
-    p[10] = (ack >> 8) & 255
-    p[11] = ack & 255
+    put(state, 0, l4, 4)
     p[12] = 24 << 2
     p[13] = _SYN | _ACK
     p[14] = window >> 8
     p[15] = window & 255
-    i = 16
-    while i < 20:
-        p[i] = 0
-        i += 1
     p[20] = 2
     p[21] = 4
     p[22] = mss >> 8
     p[23] = mss & 255
-    s = int(checksum(l4, 0, 24, st[_PSEUDO] - n + 24)) ^ 0xFFFF
-    p[16] = s >> 8
-    p[17] = s & 255
-    reply(iface, state, frame, 24)
+    answer(iface, state, frame, l4, n, 24)
     return 1
 
 
@@ -207,8 +180,8 @@ def take(iface, state, l4, slot: int) -> int:
         slot = int(_waiting(iface, state, 0))
         if slot < 0:
             return -1
-    t = ptr32(iface.sockets[slot]._tcb)
-    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+    tcb = iface.sockets[slot]._tcb
+    t = ptr32(tcb)
     remove(iface._demux, state, slot)
     insert(iface._demux, state, slot, _TCP)
     t[_T_REMOTE] = st[_SRC]
@@ -221,12 +194,8 @@ def take(iface, state, l4, slot: int) -> int:
     t[_T_RECOVER] = cookie
     t[_T_SND_NXT] = (cookie + 1) & M
     t[_T_SND_MAX] = (cookie + 1) & M
-    t[_T_SND_WND] = (p[14] << 8) | p[15]
-    t[_T_MAX_WND] = t[_T_SND_WND]
-    t[_T_SND_WL1] = (seq - 1) & M
-    t[_T_SND_WL2] = cookie
-    t[_T_IRS] = (seq - 1) & M
-    t[_T_RCV_NXT] = seq
+    synchronize(state, tcb, l4, 1)
+    seq = t[_T_RCV_NXT]
     window = t[_T_RX_SIZE]
     t[_T_RCV_ADV] = (seq + (window if window < 0xFFFF else 0xFFFF)) & M
     t[_T_RCV_ACKED] = seq
@@ -234,24 +203,15 @@ def take(iface, state, l4, slot: int) -> int:
     t[_T_BACKOFF] = 0
     t[_T_RETRANSMIT] = 0
     t[_T_PROGRESS] = st[_NOW]
-    t[_T_HEARD] = st[_CLOCK]
     table = ptr8(_MSS)
     mss = (table[2 * index] << 8) | table[2 * index + 1]
     most = int(iface.mtu) - 40
     t[_T_MSS] = mss if mss < most else most
-    begin(iface.sockets[slot]._tcb)
+    begin(tcb)
     t[_T_STATE] = _SYN_RECEIVED
     return slot
 
 
-@micropython.viper
-def is_quiet(iface, state) -> int:
+def is_quiet(iface, state):
     """Whether a connection on this port wants further SYNs to be dropped (TCPSocket.quiet)."""
-    slot = -1
-    while True:
-        slot = int(local(iface._demux, state, _TCP, slot + 1))
-        if slot < 0:
-            return 0
-        t = ptr32(iface.sockets[slot]._tcb)
-        if t[_T_OPTIONS] & _O_QUIET:
-            return 1
+    return _waiting(iface, state, -1) >= 0

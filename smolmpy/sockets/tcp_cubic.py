@@ -23,9 +23,8 @@ _RENO_WINDOW = const(3)
 
 
 @micropython.viper
-def cubic(state, tcb, acked: int) -> int:
+def cubic(state, t: ptr32, acked: int) -> int:
     """The window, of which `acked` bytes more have been acknowledged, without a loss."""
-    t = ptr32(tcb)
     c = t[_T_SACKED]
     c += 2 + 2 * t[c]
     mss = t[_T_MSS]

@@ -44,15 +44,12 @@ _MIN_MSS = const(64)
 
 
 @micropython.viper
-def read(state, tcb, l4, header: int, syn: int) -> int:
+def read(st: ptr32, t: ptr32, p: ptr8, header: int, syn: int) -> int:
     """Reads the options of a segment whose header has `header` bytes. Broken ones end the list.
 
     Of a SYN, what is offered and wanted is agreed upon in the control block. Of others, TS_VALUE
     and TS_ECHO of the interface's state and where the SACK option lies, SACK_AT, are filled in.
     """
-    st = ptr32(state)
-    t = ptr32(tcb)
-    p = ptr8(l4)
     st[_TS_SEEN] = 0
     st[_SACK_AT] = 0
     i = 20
@@ -127,9 +124,8 @@ def offer(state, tcb, l4, mss: int, answer: int) -> int:
 
 
 @micropython.viper
-def size(tcb) -> int:
+def size(t: ptr32) -> int:
     """How long the options are that a segment carries now."""
-    t = ptr32(tcb)
     flags = t[_T_FLAGS]
     n = 12 if flags & _F_TIMESTAMPS else 0
     blocks = t[_T_GAPS_LEN]
@@ -171,41 +167,38 @@ def write(state, tcb, l4) -> int:
         M = 0xFFFF
         M |= M << 16
         # What came twice stands before all (RFC 2883 section 4).
-        word = t[_T_DSACK_FROM]
-        edge = 0
-        while edge < 2:
-            p[i] = (word >> 24) & 255
-            p[i + 1] = (word >> 16) & 255
-            p[i + 2] = (word >> 8) & 255
-            p[i + 3] = word & 255
-            word = (word + t[_T_DSACK_LEN]) & M
-            i += 4
-            edge += 1
+        t[0] = t[_T_DSACK_FROM]
+        t[1] = (t[_T_DSACK_FROM] + t[_T_DSACK_LEN]) & M
+        i = int(put(tcb, 0, l4, i))
         most -= 1
     k = 0
     while k < n and k < most:
         at = newest - k
         if at < 0:
             at += n
-        at = _T_GAPS + 2 + 2 * at
-        edge = 0
-        while edge < 2:
-            word = t[at + edge]
-            p[i] = (word >> 24) & 255
-            p[i + 1] = (word >> 16) & 255
-            p[i + 2] = (word >> 8) & 255
-            p[i + 3] = word & 255
-            i += 4
-            edge += 1
+        i = int(put(tcb, _T_GAPS + 2 + 2 * at, l4, i))
         k += 1
     p[start + 3] = i - start - 2
     return i
 
 
 @micropython.viper
-def _stamp(state, tcb, l4, i: int) -> int:
-    t = ptr32(tcb)
-    p = ptr8(l4)
+def put(t: ptr32, at: int, p: ptr8, i: int) -> int:
+    """Writes two words, t[at] and t[at + 1], to where p[i] is; returns where they end."""
+    end = i + 8
+    while i < end:
+        word = t[at]
+        p[i] = (word >> 24) & 255
+        p[i + 1] = (word >> 16) & 255
+        p[i + 2] = (word >> 8) & 255
+        p[i + 3] = word & 255
+        at += 1
+        i += 4
+    return i
+
+
+@micropython.viper
+def _stamp(state, t: ptr32, p: ptr8, i: int) -> int:
     value = ptr32(state)[_CLOCK] + t[_T_ISS]
     echo = t[_T_TS_RECENT]
     p[i] = _NOP

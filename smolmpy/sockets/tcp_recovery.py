@@ -44,10 +44,9 @@ _MOST_REORDERING = const(30)
 
 
 @micropython.viper
-def sacked(state, tcb, l4) -> int:
+def sacked(state, tcb, p: ptr8) -> int:
     """Notes the pieces that the SACK option at SACK_AT reports; returns 1 if any of it is new."""
     t = ptr32(tcb)
-    p = ptr8(l4)
     una = t[_T_SND_UNA]
     sent = (t[_T_SND_MAX] - una) & 0x3FFFFFFF
     table = t[_T_SACKED]
@@ -72,11 +71,10 @@ def sacked(state, tcb, l4) -> int:
 
 
 @micropython.viper
-def _had_twice(tcb):
+def _had_twice(t: ptr32):
     # The peer has had a segment twice. If that is so with all that has been sent again, nothing
     # was lost: they were late, or only their ACKs were lost. So the window becomes what it was
     # (RFC 3708), and more may overtake a segment before it is taken for lost.
-    t = ptr32(tcb)
     count = t[_T_REPEATS] & 0xFFFF
     if not count:
         return
@@ -97,10 +95,9 @@ def _had_twice(tcb):
 
 
 @micropython.viper
-def _threshold(tcb) -> int:
+def _threshold(t: ptr32) -> int:
     # How many segments may overtake one before it is taken for lost: three, or more where the net
     # is known to reorder, but not more than are there to do it.
-    t = ptr32(tcb)
     most = t[_T_REPEATS] >> 16
     if most:
         flight = ((t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF) // t[_T_MSS] - 1 - 3
@@ -110,9 +107,8 @@ def _threshold(tcb) -> int:
 
 
 @micropython.viper
-def _begin(tcb):
+def _begin(t: ptr32):
     # A loss, or what seems one: remembers what it costs, unless it belongs to the one before.
-    t = ptr32(tcb)
     if not t[_T_FLAGS] & (_F_RECOVERY | _F_TIMED_OUT):
         t[_T_PRIOR_CWND] = t[_T_CWND]
         t[_T_PRIOR_SSTHRESH] = t[_T_SSTHRESH]
@@ -268,12 +264,11 @@ def in_flight(tcb) -> int:
 
 
 @micropython.viper
-def skip(tcb, ahead: int) -> int:
+def skip(t: ptr32, ahead: int) -> int:
     """After a timeout: the first byte at or beyond `ahead` that the peer does not have.
 
     Word 2 of the control block gets the number of bytes up to the next piece that it has.
     """
-    t = ptr32(tcb)
     una = t[_T_SND_UNA]
     table = t[_T_SACKED]
     at = table + 2
