@@ -128,12 +128,12 @@ def size(t: ptr32) -> int:
     """How long the options are that a segment carries now."""
     flags = t[_T_FLAGS]
     n = 12 if flags & _F_TIMESTAMPS else 0
-    blocks = t[_T_GAPS_LEN]
+    count = t[_T_GAPS_LEN]
     if t[_T_DSACK_LEN]:
-        blocks += 1
-    if flags & _F_SACK and blocks:
+        count += 1
+    if flags & _F_SACK and count:
         most = 3 if n else 4
-        n += 4 + 8 * (blocks if blocks < most else most)
+        n += 4 + 8 * (count if count < most else most)
     return n
 
 
