@@ -83,6 +83,7 @@ except (ImportError, SyntaxError, AttributeError):
 
 _WORK = const(6)
 _DIRTY = const(30)
+_SLOTS = const(31)
 
 _T_STATE = const(4)
 _T_FLAGS = const(5)
@@ -374,6 +375,21 @@ class TCPSocket(TCPSettings):
         elif n < 0:
             raise ValueError("n must not be negative")
         return _recv(self._parts, buf, n)
+
+    @micropython.viper
+    def flush(self) -> int:
+        """Sends now what may be sent, not with the next poll(); returns the number of segments."""
+        _iface, state, slot, _tcb, _tx, _frame, _l4, _rx = self._parts
+        i = int(slot)
+        if i < 0:
+            self._need_iface()
+        st = ptr32(state)
+        at = st[_DIRTY] + (i >> 4)
+        left = st[at] & ~(1 << (i & 15))
+        st[at] = left
+        if not left and st[_SLOTS] <= 16:
+            st[_WORK] = 0
+        return int(egress(self))
 
     # Closing
 

@@ -257,13 +257,12 @@ def challenge(state, t: ptr32, slot: int):
 
 
 @micropython.viper
-def reopen(iface, state, socket, slot: int, p: ptr8) -> int:
+def reopen(iface, state, tcb, slot: int, p: ptr8) -> int:
     """Ends a TIME-WAIT for a SYN that begins a new connection; returns 1 if it does.
 
     Its sequence number has to lie beyond the old one's (RFC 9293 section 3.10.7.4, RFC 1122
     section 4.2.2.13).
     """
-    tcb = socket._tcb
     t = ptr32(tcb)
     seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
     if not ((t[_T_RCV_NXT] - seq) >> 31) & 1:
@@ -306,7 +305,7 @@ def synchronize(st: ptr32, t: ptr32, p: ptr8, after: int):
 
 
 @micropython.viper
-def arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
+def arrives_in_listen(iface, state, frame, l4, n: int, tcb, slot: int):
     """A segment for a listener: RFC 9293 section 3.10.7.2."""
     st = ptr32(state)
     p = ptr8(l4)
@@ -319,7 +318,6 @@ def arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
     if not bits & _SYN or bits & _FIN:
         st[_C_TCP_MALFORMED] = st[_C_TCP_MALFORMED] + 1
         return
-    tcb = socket._tcb
     t = ptr32(tcb)
     remove(iface._demux, state, slot)
     insert(iface._demux, state, slot, _TCP)
@@ -338,11 +336,10 @@ def arrives_in_listen(iface, state, frame, l4, n: int, socket, slot: int):
 
 
 @micropython.viper
-def arrives_in_syn_sent(iface, state, frame, l4, n: int, socket, slot: int):
+def arrives_in_syn_sent(iface, state, frame, l4, n: int, tcb, slot: int):
     """A segment for a socket that has sent its SYN: RFC 9293 section 3.10.7.3."""
     st = ptr32(state)
     p = ptr8(l4)
-    tcb = socket._tcb
     t = ptr32(tcb)
     bits = p[_BITS]
     ack = 0

@@ -19,22 +19,29 @@ def gather(socket, recv, send):
 
 
 @micropython.viper
-def hand_over(socket):
-    """Calls the handler with what has been received, as far as there is room for an answer."""
+def hand_over(socket, n: int):
+    """Calls the handler for n bytes that lie in the frame, and then for what is in the ring.
+
+    There is room for an answer to the n bytes; of the ring it gets as much as there is room for.
+    """
     parts, handler, payload, size, recv, send = socket._handing
     _iface, _state, _slot, tcb, _tx, _frame, _l4, _rx = parts
     t = ptr32(tcb)
-    most = int(size)
-    while t[_T_RX_LEN]:
-        n = t[_T_TX_SIZE] - t[_T_TX_LEN]
-        if n > most:
-            n = most
-        n = int(recv(parts, payload, n))
-        if n <= 0:
-            return
+    while True:
+        if not n:
+            if not t[_T_RX_LEN]:
+                break
+            n = t[_T_TX_SIZE] - t[_T_TX_LEN]
+            most = int(size)
+            if n > most:
+                n = most
+            n = int(recv(parts, payload, n))
+            if n <= 0:
+                return
         answer = int(handler(socket, payload, n))
         if answer > 0 and int(send(parts, payload, answer)) != answer:
             raise ValueError("handler: the answer is too long")
+        n = 0
     if t[_T_FLAGS] & (_F_FIN_SEEN | _F_END_TOLD) == _F_FIN_SEEN:
         t[_T_FLAGS] = t[_T_FLAGS] | _F_END_TOLD
         handler(socket, payload, 0)

@@ -218,36 +218,37 @@ def examine(iface, state, frame, l4, n: int):
             st[_C_TCP_NO_SOCKET] = st[_C_TCP_NO_SOCKET] + 1
             refuse(iface, state, frame, l4, n)
             return
-    socket = iface.sockets[slot]
-    kind = ptr32(socket._tcb)[_T_STATE]
+    _iface, _state, _slot, tcb, _tx, _frame, _l4, rx = iface.sockets[slot]._parts
+    t = ptr32(tcb)
+    kind = t[_T_STATE]
     if kind == _TIME_WAIT and bits & (_SYN | _RST | _ACK) == _SYN:
-        if int(reopen(iface, state, socket, slot, l4)):
+        if int(reopen(iface, state, tcb, slot, l4)):
             slot = int(lookup(iface._demux, state, _TCP))
             if slot < 0:
                 st[_C_TCP_NO_SOCKET] = st[_C_TCP_NO_SOCKET] + 1
                 refuse(iface, state, frame, l4, n)
                 return
-            socket = iface.sockets[slot]
+            _iface, _state, _slot, tcb, _tx, _frame, _l4, rx = iface.sockets[slot]._parts
+            t = ptr32(tcb)
             kind = _LISTEN
     if kind == _LISTEN and bits & (_SYN | _RST | _ACK) == _ACK:
         if int(cookie_take(iface, state, l4, slot)) >= 0:
             kind = _SYN_RECEIVED
     if kind == _LISTEN:
-        arrives_in_listen(iface, state, frame, l4, n, socket, slot)
+        arrives_in_listen(iface, state, frame, l4, n, tcb, slot)
     elif kind == _SYN_SENT:
-        arrives_in_syn_sent(iface, state, frame, l4, n, socket, slot)
+        arrives_in_syn_sent(iface, state, frame, l4, n, tcb, slot)
     else:
-        _arrives(iface, state, frame, l4, n, socket, slot)
-        if ptr32(socket._tcb)[_T_OPTIONS] & _O_HANDLER:
-            socket._hand_over()
+        _arrives(iface, state, frame, l4, n, tcb, rx, slot)
+        if t[_T_OPTIONS] & _O_HANDLER:
+            iface.sockets[slot]._hand_over(0)
 
 
 @micropython.viper
-def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
+def _arrives(iface, state, frame, l4, n: int, tcb, rx, slot: int):
     # Section 3.10.7.4.
     st = ptr32(state)
     p = ptr8(l4)
-    tcb = socket._tcb
     t = ptr32(tcb)
     bits = p[_BITS]
     header = (p[_OFFSET] >> 4) << 2
@@ -328,7 +329,7 @@ def _arrives(iface, state, frame, l4, n: int, socket, slot: int):
     if kind != _ESTABLISHED and kind != _FIN_WAIT_1 and kind != _FIN_WAIT_2:
         return
     if size or bits & _FIN:
-        _text(state, socket, tcb, slot, l4, header, size, bits & _FIN)
+        _text(state, rx, tcb, slot, l4, header, size, bits & _FIN)
 
 
 @micropython.viper
@@ -563,7 +564,7 @@ def accept(state, tcb, slot: int, size: int):
 
 
 @micropython.viper
-def _text(state, socket, tcb, slot: int, l4, at: int, size: int, fin: int):
+def _text(state, rx, tcb, slot: int, l4, at: int, size: int, fin: int):
     # `size` bytes at l4[at:], and perhaps a FIN behind them, of which some lies in the window.
     st = ptr32(state)
     p = ptr8(l4)
@@ -595,7 +596,7 @@ def _text(state, socket, tcb, slot: int, l4, at: int, size: int, fin: int):
             return
         t[_T_LAST_PIECE] = seq
     if size > 0:
-        _store(socket, tcb, l4, at, ahead, size)
+        _store(rx, tcb, l4, at, ahead, size)
         if not ahead:
             if t[_T_GAPS_LEN]:
                 # RFC 5681 section 4.2: what fills a gap is acknowledged at once.
@@ -618,7 +619,7 @@ def _text(state, socket, tcb, slot: int, l4, at: int, size: int, fin: int):
 
 
 @micropython.viper
-def _store(socket, tcb, l4, at: int, ahead: int, size: int):
+def _store(rx, tcb, l4, at: int, ahead: int, size: int):
     # Puts text into the receive ring, `ahead` bytes behind what it holds.
     t = ptr32(tcb)
     ring = t[_T_RX_SIZE]
@@ -631,12 +632,12 @@ def _store(socket, tcb, l4, at: int, ahead: int, size: int):
     t[0] = to
     t[1] = at
     t[2] = first
-    copy(socket._rx, l4, tcb)
+    copy(rx, l4, tcb)
     if first < size:
         t[0] = 0
         t[1] = at + first
         t[2] = size - first
-        copy(socket._rx, l4, tcb)
+        copy(rx, l4, tcb)
 
 
 @micropython.viper

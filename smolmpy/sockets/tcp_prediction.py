@@ -10,7 +10,7 @@ The control block's layout is described in tcp.py.
 import micropython
 from micropython import const
 
-from ..kernel import copy_sum
+from ..kernel import checksum, copy_sum
 from .tcp_input import accept, acknowledge, examine, locate
 
 _KERNEL_SUM = const(3)
@@ -36,6 +36,8 @@ _T_RCV_ADV = const(19)
 _T_RX_HEAD = const(22)
 _T_RX_LEN = const(23)
 _T_RX_SIZE = const(24)
+_T_TX_LEN = const(26)
+_T_TX_SIZE = const(27)
 _T_SHIFTS = const(45)
 _T_HEARD = const(48)
 _T_OPTIONS = const(61)
@@ -50,7 +52,6 @@ _OFFSET = const(12)
 _BITS = const(13)
 _PSH = const(8)
 _ACK = const(16)
-_TCP = const(6)
 
 
 @micropython.viper
@@ -104,7 +105,18 @@ def ingress(iface, state, frame, l4, n: int):
                 + ((p[16] << 8) | p[17])
                 + ((p[18] << 8) | p[19])
             )
-            if int(copy_sum(rx, l4, tcb)) != 0xFFFF:
+            here = 0
+            if (
+                t[_T_OPTIONS] & _O_HANDLER
+                and not t[_T_RX_LEN]
+                and size <= t[_T_TX_SIZE] - t[_T_TX_LEN]
+            ):
+                # Nor is it copied where a handler reads it where it lies.
+                here = size
+                s = int(checksum(l4, 20, size, t[_KERNEL_SUM]))
+            else:
+                s = int(copy_sum(rx, l4, tcb))
+            if s != 0xFFFF:
                 st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
                 return
             offered = window << (t[_T_SHIFTS] & 0xFF)
@@ -119,6 +131,7 @@ def ingress(iface, state, frame, l4, n: int):
                     return
             accept(state, tcb, slot, size)
             if t[_T_OPTIONS] & _O_HANDLER:
-                iface.sockets[slot]._hand_over()
+                t[_T_RX_LEN] = t[_T_RX_LEN] - here
+                iface.sockets[slot]._hand_over(here)
             return
     examine(iface, state, frame, l4, n)

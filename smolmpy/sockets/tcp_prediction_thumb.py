@@ -12,8 +12,10 @@ with 0xBA40 REV16; 0x4080 and 0x40C0 shift left and right by a register.
 import micropython
 from micropython import const
 
+from ..iface.ethernet import failed
+from ..iface.header_thumb import head
 from ..iface.ipv4 import egress as ipv4_egress
-from ..kernel import copy_sum
+from ..kernel import checksum, copy_sum
 from .tcp_input import examine, locate
 from .tcp_output import egress as tcp_egress
 
@@ -36,6 +38,7 @@ _CLOCK = const(110)
 _NEXT_STALE = const(126)
 _LATER = const(16)
 
+_C_TX_FRAMES = const(33)
 _C_TCP_RX = const(75)
 _C_TCP_TX = const(76)
 _C_TCP_CHECKSUM = const(78)
@@ -853,14 +856,14 @@ def _find(iface, state, l4) -> int:
     return 1
 
 
-_RECEIVING = (_arrive, copy_sum, _accept, examine, _find)
-_SENDING = (_plan, copy_sum, ipv4_egress, _sent, tcp_egress)
+_RECEIVING = (_arrive, copy_sum, checksum, _accept, examine, _find)
+_SENDING = (_plan, copy_sum, head, ipv4_egress, _sent, tcp_egress)
 
 
 @micropython.viper
 def ingress(iface, state, frame, l4, n: int):
     """Handles the TCP segment of n bytes in the frame."""
-    arrive, copy_to_ring, accept, otherwise, find = _RECEIVING
+    arrive, copy_to_ring, check, accept, otherwise, find = _RECEIVING
     st = ptr32(state)
     at = int(arrive(l4, state, n))
     if at == 1:
@@ -868,22 +871,35 @@ def ingress(iface, state, frame, l4, n: int):
     if not at:
         otherwise(iface, state, frame, l4, n)
         return
-    size = ptr32(at)[2]
+    t = ptr32(at)
+    size = t[2]
+    here = 0
     if size:
-        # Nothing is spoilt when the sum is wrong: what lies beyond RCV_NXT is nobody's.
-        if int(copy_to_ring(st[_LAST_RX], l4, at)) != 0xFFFF:
+        if (
+            t[_T_OPTIONS] & _O_HANDLER
+            and not t[_T_RX_LEN]
+            and size <= t[_T_TX_SIZE] - t[_T_TX_LEN]
+        ):
+            # Not copied, since a handler reads it where it lies.
+            here = size
+            s = int(check(l4, 20, size, t[_KERNEL_SUM]))
+        else:
+            # Nothing is spoilt when the sum is wrong: what lies beyond RCV_NXT is nobody's.
+            s = int(copy_to_ring(st[_LAST_RX], l4, at))
+        if s != 0xFFFF:
             st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
             return
     accept(l4, state, at, size)
-    if ptr32(at)[_T_OPTIONS] & _O_HANDLER:
-        iface.sockets[st[_LAST_TCP] & 0xFFFF]._hand_over()
+    if t[_T_OPTIONS] & _O_HANDLER:
+        t[_T_RX_LEN] = t[_T_RX_LEN] - here
+        iface.sockets[st[_LAST_TCP] & 0xFFFF]._hand_over(here)
 
 
 @micropython.viper
 def egress(socket) -> int:
     """Runs the timers of a socket whose turn it is, and sends what it may; returns how much."""
     iface, state, slot, tcb, tx, frame, l4, _rx = socket._parts
-    plan, copy_from_ring, send, sent, consider = _SENDING
+    plan, copy_from_ring, write_head, send, sent, consider = _SENDING
     t = ptr32(tcb)
     st = ptr32(state)
     count = 0
@@ -896,7 +912,17 @@ def egress(socket) -> int:
             p = ptr8(l4)
             p[16] = s >> 8
             p[17] = s & 255
-        result = int(send(iface, state, frame, n + 20, _TCP, t[_T_HOP_LIMIT], 0))
+        hop_limit = t[_T_HOP_LIMIT]
+        length = int(write_head(frame, state, n + 20, (hop_limit << 8) | _TCP))
+        if length:
+            transmit, view = iface._way_out
+            result = int(transmit(view, length))
+            if result:
+                failed(state, result)
+            else:
+                st[_C_TX_FRAMES] = st[_C_TX_FRAMES] + 1
+        else:
+            result = int(send(iface, state, frame, n + 20, _TCP, hop_limit, 0))
         if result == -_EAGAIN or result == -_EINPROGRESS:
             n = result
             break

@@ -295,3 +295,32 @@ def test_options_are_checked():
             except (ValueError, TypeError):
                 continue
             raise AssertionError("%s = %r accepted" % (name, bad))
+
+
+def test_flush_sends_at_once():
+    h, p, s = established()
+    other = h.add(TCPSocket(64, 64))
+    assert s.flush() == 0
+    s.send(b"now")
+    assert s.flush() == 1
+    assert h.iface.poll_delay(h.now) > 0
+    p.expect("PA", 1, 1, b"now")
+    # What others have to send waits for its turn.
+    other.connect(PEER, 80)
+    s.send(b"more")
+    s.nagle = False
+    assert s.flush() == 1
+    p.expect("PA", 4, 1, b"more")
+    assert h.iface.poll_delay(h.now) == 0
+    h.expect("tcp", dport=80)
+    raises(OSError, "add", TCPSocket(64, 64).flush)
+
+
+def test_flush_with_a_full_device():
+    h, p, s = established()
+    s.send(b"now")
+    h.device.refuse = EAGAIN
+    assert s.flush() == 0
+    h.device.refuse = 0
+    h.run()
+    p.expect("PA", 1, 1, b"now")

@@ -170,7 +170,9 @@ def test_the_shortcut_is_taken():
     asked = []
     for name in ("_RECEIVING", "_SENDING"):
         parts = list(getattr(thumb, name))
-        at = [i for i in range(5) if parts[i] in (tcp_input.examine, tcp_output.egress)][0]
+        at = [i for i in range(len(parts)) if parts[i] in (tcp_input.examine, tcp_output.egress)][
+            0
+        ]
         parts[at] = noted(asked, parts[at])
         setattr(thumb, "_was" + name, getattr(thumb, name))
         setattr(thumb, name, tuple(parts))

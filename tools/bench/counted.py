@@ -264,13 +264,17 @@ class UDPEchoFarFull(UDPEchoFar):
 
 
 class TCPEcho(Operation):
-    """64 bytes are received and sent back, the acknowledgement with them."""
+    """64 bytes are received and sent back, the acknowledgement with them.
+
+    The answer leaves at once, as a program has it leave that does not want to wait.
+    """
 
     def setup(self):
         self.tcp = self.iface.add(TCPSocket(2048, 2048))
         self.stream = self.connect(self.tcp)
         self.recv_into = self.tcp.recv_into
         self.send = self.tcp.send
+        self.flush = self.tcp.flush
         self.buf = bytearray(64)
 
     def prepare(self):
@@ -284,6 +288,7 @@ class TCPEcho(Operation):
         poll = self.poll
         recv_into = self.recv_into
         send = self.send
+        flush = self.flush
         buf = self.buf
         now = count[2] + 1
         count[2] = now
@@ -292,7 +297,7 @@ class TCPEcho(Operation):
         n = int(recv_into(buf))
         if n > 0:
             send(buf, n)
-        poll(now)
+            flush()
         count[1] += clock[0]
 
 
@@ -352,6 +357,26 @@ class TCPSinkRow(TCPSink):
 
     frames = _ROW
     room = 8
+
+
+@micropython.viper
+def _none(socket, payload, n: int) -> int:
+    return 0
+
+
+class TCPSinkHandler(TCPSink):
+    """The same by a handler, which reads the segment where it lies."""
+
+    turn = Operation.turn
+
+    def setup(self):
+        self.tcp = self.iface.add(TCPSocket(self.room * self.size, 2048))
+        self.stream = self.connect(self.tcp)
+        self.tcp.handler = _none
+
+    def check(self):
+        assert self.tcp.recv_queue == 0
+        assert self.iface.counter("tcp_out_of_order") == 0
 
 
 class TCPSink16(TCPSink):
@@ -482,6 +507,7 @@ OPERATIONS = {
     "tcp_handler_64": TCPHandler,
     "tcp_sink_1460": TCPSink,
     "tcp_sink_1460_row": TCPSinkRow,
+    "tcp_sink_handler_1460": TCPSinkHandler,
     "tcp_source_1460": TCPSource,
     "tcp_handshake": Handshake,
     "tcp_connection": Connection,
