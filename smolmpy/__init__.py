@@ -32,11 +32,11 @@ _MODULES = (
     "DHCPClient " + _SERVICE + "services.config services.dhcp_message services.dhcp",
 )
 
-_SUBMODULES = ("net", "socket", "network", "aio")  # what `from smolmpy import` gives besides
+_SUBMODULES = "net socket network aio"  # what `from smolmpy import` gives besides
 
 
 def __getattr__(name):
-    if name in _SUBMODULES:
+    if name in _SUBMODULES.split():
         found = "smolmpy." + name
         __import__(found)
         return sys.modules[found]

@@ -33,11 +33,11 @@ _D_CHAIN = const(3)
 
 def make(slots):
     """The table for a number of sockets."""
-    buckets = 4
-    while buckets < 2 * slots:
-        buckets *= 2
-    table = array("I", (0 for _ in range(_D_BUCKETS + buckets + _D_WORDS * slots)))
-    table[_D_MASK] = buckets - 1
+    n = 4
+    while n < 2 * slots:
+        n *= 2
+    table = array("I", (0 for _ in range(_D_BUCKETS + n + _D_WORDS * slots)))
+    table[_D_MASK] = n - 1
     table[_D_SLOTS] = slots
     return table
 

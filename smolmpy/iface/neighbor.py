@@ -28,7 +28,6 @@ _N_HI = const(1)
 _N_LO = const(2)
 _N_TIME = const(3)
 
-_FREE = const(0)
 _INCOMPLETE = const(1)
 _REACHABLE = const(2)
 _STATIC = const(3)
@@ -70,7 +69,7 @@ def allocate(st: ptr32, word: int) -> int:
     while i <= mask:
         e = base + ((addr + i) & mask) * _NEIGHBOR_WORDS
         kind = (st[e + _N_HI] >> 16) & 3
-        if kind == _FREE:
+        if not kind:  # free
             best = e
             break
         age = (st[_NOW] - st[e + _N_TIME]) & 0x3FFFFFFF
@@ -169,7 +168,7 @@ def table(st):
             mac = bytes(
                 ((hi >> 8) & 255, hi & 255, lo >> 24, (lo >> 16) & 255, (lo >> 8) & 255, lo & 255)
             )
-            found.append((st[e], mac, ("incomplete", "reachable", "static")[kind - 1]))
+            found.append((st[e], mac, "incomplete reachable static".split()[kind - 1]))
     return found
 
 

@@ -1,4 +1,4 @@
-"""How a TCP socket is opened, what is chosen for it and what it may be asked.
+"""How a TCP socket is opened, what is given for it and what it may be asked.
 
 That is the quiet half of TCPSocket. It is a module of its own since a board compiles one at a
 time, and small ones need less for that. The control block's layout is described in tcp.py.
@@ -211,13 +211,13 @@ class TCPSettings(Socket):
         st = self._st
         if next_hop(st) == 0 and local != to_word(addr):
             raise ValueError("addr: %d.%d.%d.%d is a broadcast address" % tuple(addr))
-        chosen = local_port
-        if not chosen:
+        given = local_port
+        if not given:
             local_port = self._free_port(_TCP, local)
         st[_SRC] = to_word(addr)
         st[_DST] = local
         st[_PORTS] = (port << 16) | local_port
-        if chosen:
+        if given:
             slot = lookup(self.iface._demux, st, _TCP)
             if slot >= 0 and self.iface.sockets[slot].state != _LISTEN:
                 raise OSError(EADDRINUSE, "local_port %d: that connection exists" % local_port)
@@ -344,7 +344,7 @@ class TCPSettings(Socket):
     def _choose(self, mask, bits):
         tcb = self._tcb
         if tcb[_T_STATE] > _LISTEN:
-            raise OSError(EISCONN, "to be chosen before connecting")
+            raise OSError(EISCONN, "to be given before connecting")
         self._layout(tcb[_T_GAPS], (tcb[_T_OPTIONS] & ~mask) | bits)
 
     def _option(self, at, name, value, least, most):
