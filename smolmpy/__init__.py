@@ -11,44 +11,44 @@ __version__ = "0.1.0"
 # Where each name is, and before it what it imports: leaves first, because an import within an
 # import within an import needs more C stack than a small board has; but what takes most to compile
 # comes before what it imports, while there is room.
-_INTERFACE = (
-    "errno kernel wire.address iface.state iface.ethernet iface.neighbor iface.arp iface.route "
-    "iface.ipv4 iface.demux iface.icmpv4 iface.schedule iface.interface "
-)
 _PACKET = "iface.interface sockets.base sockets.ring sockets.packet "
 _SERVICE = _PACKET + "sockets.udp services.service "
-_MODULES = {
-    "Interface": _INTERFACE,
-    "TCPSocket": (
-        "iface.interface sockets.base sockets.ranges sockets.tcp_options sockets.tcp_congestion "
-        "sockets.tcp_connection sockets.tcp_cookie sockets.tcp_recovery "
-        "sockets.tcp_prediction_thumb sockets.tcp_input sockets.tcp_output "
-        "sockets.tcp_settings sockets.tcp"
-    ),
-    "UDPSocket": _PACKET + "sockets.udp",
-    "ICMPSocket": _PACKET + "sockets.icmp",
-    "RawSocket": _PACKET + "sockets.raw",
-    "DNSClient": _SERVICE + "services.dns_message services.dns_cache services.dns",
-    "MDNS": _SERVICE
+_MODULES = (
+    "Interface errno kernel wire.address iface.state iface.ethernet iface.neighbor iface.arp "
+    "iface.route iface.ipv4 iface.demux iface.icmpv4 iface.schedule iface.ingress iface.secret "
+    "iface.poll iface.interface",
+    "TCPSocket iface.interface sockets.base sockets.ranges sockets.tcp_options "
+    "sockets.tcp_congestion sockets.tcp_connection sockets.tcp_cookie sockets.tcp_recovery "
+    "sockets.tcp_prediction_thumb sockets.tcp_input sockets.tcp_output sockets.tcp_settings "
+    "sockets.tcp",
+    "UDPSocket " + _PACKET + "sockets.udp",
+    "ICMPSocket " + _PACKET + "sockets.icmp",
+    "RawSocket " + _PACKET + "sockets.raw",
+    "DNSClient " + _SERVICE + "services.dns_message services.dns_cache services.dns",
+    "MDNS "
+    + _SERVICE
     + "services.dns_message services.dns_cache iface.igmp services.mdns_message services.mdns",
-    "SNTPClient": _SERVICE + "services.sntp",
-    "DHCPClient": _SERVICE + "services.config services.dhcp_message services.dhcp",
-}
+    "SNTPClient " + _SERVICE + "services.sntp",
+    "DHCPClient " + _SERVICE + "services.config services.dhcp_message services.dhcp",
+)
 
-_SUBMODULES = ("net", "socket", "network", "aio")  # what `from smolmpy import` gives besides
+_SUBMODULES = "net socket network aio"  # what `from smolmpy import` gives besides
 
 
 def __getattr__(name):
-    if name in _SUBMODULES:
+    if name in _SUBMODULES.split():
         found = "smolmpy." + name
         __import__(found)
         return sys.modules[found]
-    modules = _MODULES.get(name)
-    if modules is None:
+    for line in _MODULES:
+        modules = line.split()
+        if modules.pop(0) == name:
+            break
+    else:
         raise AttributeError(name)
     if name != "Interface" and "Interface" not in globals():
         __getattr__("Interface")
-    for module in modules.split():
+    for module in modules:
         gc.collect()  # what the compiler left over would lie between this one and the next
         try:
             found = __import__("smolmpy." + module, None, None, (name,))

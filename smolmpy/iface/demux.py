@@ -26,7 +26,6 @@ _D_MASK = const(0)
 _D_SLOTS = const(1)
 _D_BUCKETS = const(2)
 _D_WORDS = const(4)
-_D_REMOTE = const(0)
 _D_LOCAL = const(1)
 _D_PORTS = const(2)
 _D_CHAIN = const(3)
@@ -34,11 +33,11 @@ _D_CHAIN = const(3)
 
 def make(slots):
     """The table for a number of sockets."""
-    buckets = 4
-    while buckets < 2 * slots:
-        buckets *= 2
-    table = array("I", (0 for _ in range(_D_BUCKETS + buckets + _D_WORDS * slots)))
-    table[_D_MASK] = buckets - 1
+    n = 4
+    while n < 2 * slots:
+        n *= 2
+    table = array("I", (0 for _ in range(_D_BUCKETS + n + _D_WORDS * slots)))
+    table[_D_MASK] = n - 1
     table[_D_SLOTS] = slots
     return table
 

@@ -24,12 +24,10 @@ _DIRTY = const(30)
 _SLOTS = const(31)
 _NEIGHBOR_WORDS = const(4)
 
-_N_ADDR = const(0)
 _N_HI = const(1)
 _N_LO = const(2)
 _N_TIME = const(3)
 
-_FREE = const(0)
 _INCOMPLETE = const(1)
 _REACHABLE = const(2)
 _STATIC = const(3)
@@ -42,9 +40,9 @@ _REQUESTS = const(3)
 
 
 @micropython.viper
-def find(st: ptr32, addr_word: int) -> int:
-    """Where the entry of the address in state[addr_word] begins, 0 if it has none."""
-    addr = st[addr_word]
+def find(st: ptr32, word: int) -> int:
+    """Where the entry of the address in state[word] begins, 0 if it has none."""
+    addr = st[word]
     base = st[_NEIGHBORS]
     mask = st[_NEIGHBORS_LEN] - 1
     i = 0
@@ -57,45 +55,45 @@ def find(st: ptr32, addr_word: int) -> int:
 
 
 @micropython.viper
-def allocate(st: ptr32, addr_word: int) -> int:
-    """Takes an entry for the address in state[addr_word]: a free one, else the oldest.
+def allocate(st: ptr32, word: int) -> int:
+    """Takes an entry for the address in state[word]: a free one, else the oldest.
 
     Returns where it begins, 0 if all are static. The caller fills in the rest.
     """
-    addr = st[addr_word]
+    addr = st[word]
     base = st[_NEIGHBORS]
     mask = st[_NEIGHBORS_LEN] - 1
     best = 0
-    best_age = -1
+    most = -1
     i = 0
     while i <= mask:
         e = base + ((addr + i) & mask) * _NEIGHBOR_WORDS
         kind = (st[e + _N_HI] >> 16) & 3
-        if kind == _FREE:
+        if not kind:  # free
             best = e
             break
         age = (st[_NOW] - st[e + _N_TIME]) & 0x3FFFFFFF
-        if kind != _STATIC and age > best_age:
+        if kind != _STATIC and age > most:
             best = e
-            best_age = age
+            most = age
         i += 1
     if best:
-        st[best + _N_ADDR] = addr
+        st[best] = addr
     return best
 
 
 @micropython.viper
-def learn(state, addr_word: int, create: int):
-    """Notes that the address in state[addr_word] is at PEER_HI, PEER_LO.
+def learn(state, word: int, create: int):
+    """Notes that the address in state[word] is at PEER_HI, PEER_LO.
 
     Without `create` only an entry that exists is renewed (RFC 826: the merge flag).
     """
     st = ptr32(state)
-    e = int(find(state, addr_word))
+    e = int(find(state, word))
     if not e:
         if not create:
             return
-        e = int(allocate(state, addr_word))
+        e = int(allocate(state, word))
         if not e:
             return
         st[e + _N_HI] = 0
@@ -116,14 +114,14 @@ def learn(state, addr_word: int, create: int):
 
 
 @micropython.viper
-def resolve(state, addr_word: int) -> int:
-    """The state of the address in state[addr_word], with PEER_HI and PEER_LO filled in.
+def resolve(state, word: int) -> int:
+    """The state of the address in state[word], with PEER_HI and PEER_LO filled in.
 
     Returns 0 when it is known; 1 when it is known, but should be asked for again; 2 when it is
     not known, and should be asked for; 3 while an answer is awaited; -1 when no answer came.
     """
     st = ptr32(state)
-    e = int(find(state, addr_word))
+    e = int(find(state, word))
     if e:
         hi = st[e + _N_HI]
         kind = (hi >> 16) & 3
@@ -139,16 +137,16 @@ def resolve(state, addr_word: int) -> int:
         if kind == _INCOMPLETE:
             if age < _REQUEST_INTERVAL:
                 return 3
-            tries = hi >> 20
-            if tries >= _REQUESTS and age < _REQUESTS * _REQUEST_INTERVAL:
+            count = hi >> 20
+            if count >= _REQUESTS and age < _REQUESTS * _REQUEST_INTERVAL:
                 return -1
-            if tries >= _REQUESTS:
-                tries = 0
-            st[e + _N_HI] = ((tries + 1) << 20) | (_INCOMPLETE << 16)
+            if count >= _REQUESTS:
+                count = 0
+            st[e + _N_HI] = ((count + 1) << 20) | (_INCOMPLETE << 16)
             st[e + _N_TIME] = st[_NOW]
             return 2
     else:
-        e = int(allocate(state, addr_word))
+        e = int(allocate(state, word))
         if not e:
             return -1
     st[e + _N_HI] = (1 << 20) | (_INCOMPLETE << 16)
@@ -170,22 +168,22 @@ def table(st):
             mac = bytes(
                 ((hi >> 8) & 255, hi & 255, lo >> 24, (lo >> 16) & 255, (lo >> 8) & 255, lo & 255)
             )
-            found.append((st[e], mac, ("incomplete", "reachable", "static")[kind - 1]))
+            found.append((st[e], mac, "incomplete reachable static".split()[kind - 1]))
     return found
 
 
-def add_static(st, addr_word, mac):
-    """Makes the entry of st[addr_word] permanent; False if the table is full of such."""
-    e = find(st, addr_word) or allocate(st, addr_word)
+def add_static(st, word, mac):
+    """Makes the entry of st[word] permanent; False if the table is full of such."""
+    e = find(st, word) or allocate(st, word)
     if e:
         st[e + _N_HI] = (_STATIC << 16) | (mac[0] << 8) | mac[1]
         st[e + _N_LO] = (mac[2] << 24) | (mac[3] << 16) | (mac[4] << 8) | mac[5]
     return e != 0
 
 
-def remove(st, addr_word):
-    """Forgets the entry of st[addr_word]; False if there is none."""
-    e = find(st, addr_word)
+def remove(st, word):
+    """Forgets the entry of st[word]; False if there is none."""
+    e = find(st, word)
     if e:
         st[e + _N_HI] = 0
     return e != 0

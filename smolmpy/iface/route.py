@@ -37,8 +37,8 @@ def next_hop(st: ptr32) -> int:
     if (dst >> 28) & 15 == 14:
         # RFC 1112 section 6.4: the low 23 bits of the group.
         st[_PEER_HI] = 0x0100
-        oui = 0x5E
-        st[_PEER_LO] = (oui << 24) | (dst & 0x7FFFFF)
+        hi = 0x5E
+        st[_PEER_LO] = (hi << 24) | (dst & 0x7FFFFF)
         return 0
     broadcast = 1 if dst == M else 0
     on_link = 0

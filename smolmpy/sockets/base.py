@@ -15,7 +15,6 @@ _DST = const(8)
 _PORTS = const(9)
 _ADDRESSES = const(24)
 _HASH = const(123)
-_EPHEMERAL = const(124)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 

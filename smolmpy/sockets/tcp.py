@@ -68,15 +68,10 @@ from builtins import len  # a name of this module costs a third of what a built-
 import micropython
 from micropython import const
 
-from ..errno import EADDRINUSE, EALREADY, EISCONN
-from ..iface.demux import insert, lookup, remove
 from ..iface.interface import HANDLERS
-from ..iface.route import next_hop
 from ..iface.schedule import set_due, wake
 from ..kernel import copy, reference
-from ..wire.address import parse, to_word
-from .base import buffer, check_port
-from .tcp_connection import choose_iss, scale
+from .base import buffer
 from .tcp_input import icmp_error
 from .tcp_settings import TCPSettings
 
@@ -86,21 +81,12 @@ except (ImportError, SyntaxError, AttributeError):
     from .tcp_output import egress
     from .tcp_prediction import ingress
 
-_NOW = const(4)
 _WORK = const(6)
-_SRC = const(7)
-_DST = const(8)
-_PORTS = const(9)
 _DIRTY = const(30)
 _SLOTS = const(31)
-_CLOCK = const(110)
 
 _T_STATE = const(4)
 _T_FLAGS = const(5)
-_T_REMOTE = const(6)
-_T_LOCAL = const(7)
-_T_PORTS = const(8)
-_T_SND_UNA = const(10)
 _T_RCV_NXT = const(18)
 _T_RCV_ADV = const(19)
 _T_MSS = const(21)
@@ -110,25 +96,18 @@ _T_RX_SIZE = const(24)
 _T_TX_HEAD = const(25)
 _T_TX_LEN = const(26)
 _T_TX_SIZE = const(27)
-_T_RTO = const(30)
 _T_RETRANSMIT = const(34)
 _T_ACK_DUE = const(35)
 _T_IDLE_DUE = const(36)
-_T_PROGRESS = const(37)
 _T_ERROR = const(40)
-_T_SHIFTS = const(45)
-_T_HEARD = const(48)
 _T_OPTIONS = const(61)
 _T_HOP_LIMIT = const(62)
 _T_ACK_DELAY = const(63)
 _T_TIME_WAIT_MS = const(66)
-_T_SACKED = const(67)
-_T_GAPS_LEN = const(69)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
 _F_RESET = const(4)
-_F_ANY = const(16)
 _F_FIN_SEEN = const(128)
 
 _CLOSED = const(0)
@@ -150,9 +129,6 @@ _O_HANDLER = const(64)
 _MOST_GAPS = const(32)
 _SMALL = const(512)  # of buffers: less than a segment of the least MSS
 
-_TCP = const(6)
-_INITIAL_RTO = const(1000)  # RFC 6298 section 2
-_DEFAULT_MSS = const(536)  # RFC 9293 section 3.7.1
 
 _EAGAIN = const(11)
 _EPIPE = const(32)
@@ -327,96 +303,6 @@ class TCPSocket(TCPSettings):
     def _detach(self):
         self._gather(None, -1)
         self._tcb[_T_STATE] = _CLOSED
-
-    # Opening
-
-    @micropython.viper
-    def _start(self, kind: int):
-        # A fresh control block for the SRC (the remote end), DST and PORTS in the interface's
-        # state; sizes and options stay.
-        tcb = self._tcb
-        t = ptr32(tcb)
-        state = self._st
-        st = ptr32(state)
-        size = t[_T_RX_SIZE]
-        i = _T_SND_UNA
-        while i < _T_OPTIONS:
-            if i != _T_RX_SIZE and i != _T_TX_SIZE:
-                t[i] = 0
-            i += 1
-        t[_T_GAPS_LEN] = 0
-        t[t[_T_SACKED] + 1] = 0
-        t[_T_FLAGS] = t[_T_FLAGS] & _F_NO_DELAY
-        t[_T_REMOTE] = st[_SRC]
-        t[_T_LOCAL] = st[_DST]
-        t[_T_PORTS] = st[_PORTS]
-        t[_T_SHIFTS] = int(scale(size))
-        t[_T_RTO] = _INITIAL_RTO
-        t[_T_MSS] = _DEFAULT_MSS
-        t[_T_PROGRESS] = st[_NOW]
-        t[_T_HEARD] = st[_CLOCK]
-        t[_T_STATE] = kind
-        slot = int(self._slot)
-        demux = self.iface._demux
-        remove(demux, state, slot)
-        insert(demux, state, slot, _TCP)
-
-    def _need_closed(self):
-        self._need_iface()
-        state = self._tcb[_T_STATE]
-        if state == _LISTEN:
-            raise OSError(EISCONN, "socket is listening: close() it first")
-        if state in (_SYN_SENT, _SYN_RECEIVED):
-            raise OSError(EALREADY, "socket is connecting")
-        if state != _CLOSED:
-            raise OSError(EISCONN, "socket is in use, state %s" % self.state_name)
-
-    def listen(self, port, addr=None):
-        """Waits for one connection to a port, at one of our addresses or at any, and becomes it.
-
-        Several sockets may listen on one port. Raises ValueError, or OSError(EISCONN, EALREADY)
-        unless the socket is CLOSED.
-        """
-        self._need_closed()
-        check_port(port, least=1)
-        st = self._st
-        st[_SRC] = 0
-        st[_DST] = self._local_word(addr)
-        st[_PORTS] = port
-        self._start(_LISTEN)
-        if addr is None:
-            self._tcb[_T_FLAGS] |= _F_ANY
-
-    def connect(self, addr, port, local_port=0):
-        """Begins to connect: the SYN leaves at the next poll(). Returns 0.
-
-        Raises ValueError; OSError(ENETUNREACH) without a route; EADDRINUSE if the connection
-        exists; EISCONN or EALREADY unless the socket is CLOSED.
-        """
-        self._need_closed()
-        addr = parse(addr)
-        check_port(port, least=1)
-        check_port(local_port, "local_port")
-        if addr[0] >= 224 or addr[0] == 0:
-            raise ValueError("addr: %d.%d.%d.%d is not a host" % tuple(addr))
-        local = self._source_for(addr)
-        st = self._st
-        if next_hop(st) == 0 and local != to_word(addr):
-            raise ValueError("addr: %d.%d.%d.%d is a broadcast address" % tuple(addr))
-        chosen = local_port
-        if not chosen:
-            local_port = self._free_port(_TCP, local)
-        st[_SRC] = to_word(addr)
-        st[_DST] = local
-        st[_PORTS] = (port << 16) | local_port
-        if chosen:
-            slot = lookup(self.iface._demux, st, _TCP)
-            if slot >= 0 and self.iface.sockets[slot].state != _LISTEN:
-                raise OSError(EADDRINUSE, "local_port %d: that connection exists" % local_port)
-        self._start(_SYN_SENT)
-        choose_iss(st, self._tcb)
-        self._wake()
-        return 0
 
     # State
 

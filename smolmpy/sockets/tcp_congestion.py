@@ -45,9 +45,9 @@ def begin(t: ptr32):
 def rest(t: ptr32):
     """Nothing has been in flight for an RTO: what was learned about the net is stale (RFC 5681
     section 4.1)."""
-    initial = t[_T_MSS] * _INITIAL_SEGMENTS
-    if t[_T_OPTIONS] & _O_CONGESTION and t[_T_CWND] > initial:
-        t[_T_CWND] = initial
+    most = t[_T_MSS] * _INITIAL_SEGMENTS
+    if t[_T_OPTIONS] & _O_CONGESTION and t[_T_CWND] > most:
+        t[_T_CWND] = most
 
 
 @micropython.viper

@@ -120,13 +120,13 @@ def choose_iss(state, t: ptr32):
     st[_PORTS] = t[_T_PORTS]
     keyed_hash(state, 0)
     # A clock of 4 microseconds, nearly.
-    iss = (st[_HASH] + (st[_CLOCK] << 8)) & M
-    t[_T_ISS] = iss
-    t[_T_SND_UNA] = iss
-    t[_T_SND_NXT] = iss
-    t[_T_SND_MAX] = iss
-    t[_T_SND_SMALL] = iss
-    t[_T_RECOVER] = iss
+    seq = (st[_HASH] + (st[_CLOCK] << 8)) & M
+    t[_T_ISS] = seq
+    t[_T_SND_UNA] = seq
+    t[_T_SND_NXT] = seq
+    t[_T_SND_MAX] = seq
+    t[_T_SND_SMALL] = seq
+    t[_T_RECOVER] = seq
 
 
 @micropython.viper
@@ -245,12 +245,12 @@ def challenge(state, t: ptr32, slot: int):
     tell an outsider about others.
     """
     st = ptr32(state)
-    second = (st[_NOW] >> 10) & 0xFFFF
+    time = (st[_NOW] >> 10) & 0xFFFF
     count = t[_T_CHALLENGES]
-    count = (count & 0xFF) + 1 if count >> 8 == second else 1
+    count = (count & 0xFF) + 1 if count >> 8 == time else 1
     if count > _CHALLENGES_A_SECOND:
         return
-    t[_T_CHALLENGES] = (second << 8) | count
+    t[_T_CHALLENGES] = (time << 8) | count
     st[_C_TCP_CHALLENGE_ACKS] = st[_C_TCP_CHALLENGE_ACKS] + 1
     t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
     wake(state, slot)

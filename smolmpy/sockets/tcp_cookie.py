@@ -90,16 +90,16 @@ _MSS = bytes(value >> shift & 255 for value in _VALUES for shift in (8, 0))
 
 
 @micropython.viper
-def _hash(state, p: ptr8, time: int, index: int, beyond: int):
-    # Puts the hash for the packet in hand, whose sequence number is `beyond` bytes beyond the
+def _hash(state, p: ptr8, time: int, index: int, after: int):
+    # Puts the hash for the packet in hand, whose sequence number is `after` bytes beyond the
     # peer's first one, into HASH.
     st = ptr32(state)
     M = 0xFFFF
     M |= M << 16
     src = st[_SRC]
     keyed_hash(state, _TWEAK + (time << 3) + index)
-    irs = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) - beyond) & M
-    st[_SRC] = st[_HASH] ^ irs
+    seq = (((p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]) - after) & M
+    st[_SRC] = st[_HASH] ^ seq
     keyed_hash(state, _TWEAK)
     st[_SRC] = src
 

@@ -32,7 +32,6 @@ _F_SCALE = const(65536)
 _O_SACK = const(1)
 _O_TIMESTAMPS = const(2)
 
-_END = const(0)
 _NOP = const(1)
 _MSS = const(2)
 _SCALE = const(3)
@@ -55,7 +54,7 @@ def read(st: ptr32, t: ptr32, p: ptr8, header: int, syn: int) -> int:
     i = 20
     while i < header:
         kind = p[i]
-        if kind == _END:
+        if not kind:
             return 0
         if kind == _NOP:
             i += 1
@@ -128,12 +127,12 @@ def size(t: ptr32) -> int:
     """How long the options are that a segment carries now."""
     flags = t[_T_FLAGS]
     n = 12 if flags & _F_TIMESTAMPS else 0
-    blocks = t[_T_GAPS_LEN]
+    count = t[_T_GAPS_LEN]
     if t[_T_DSACK_LEN]:
-        blocks += 1
-    if flags & _F_SACK and blocks:
+        count += 1
+    if flags & _F_SACK and count:
         most = 3 if n else 4
-        n += 4 + 8 * (blocks if blocks < most else most)
+        n += 4 + 8 * (count if count < most else most)
     return n
 
 
@@ -151,12 +150,12 @@ def write(state, tcb, l4) -> int:
         return i
     # RFC 2018 section 4: first the piece that has grown last, then others.
     most = 3 if i > 20 else 4
-    newest = 0
+    last = 0
     k = 0
     while k < n:
         at = _T_GAPS + 2 + 2 * k
         if not ((t[_T_LAST_PIECE] - t[at]) >> 31) & 1:
-            newest = k
+            last = k
         k += 1
     p[i] = _NOP
     p[i + 1] = _NOP
@@ -173,7 +172,7 @@ def write(state, tcb, l4) -> int:
         most -= 1
     k = 0
     while k < n and k < most:
-        at = newest - k
+        at = last - k
         if at < 0:
             at += n
         i = int(put(tcb, _T_GAPS + 2 + 2 * at, l4, i))

@@ -1,21 +1,33 @@
-"""What a program chooses for a TCP socket and what it may ask: the quiet half of TCPSocket.
+"""How a TCP socket is opened, what is given for it and what it may be asked.
 
-It is a module of its own since a board compiles one at a time, and small ones need less for that.
-The control block's layout is described in tcp.py.
+That is the quiet half of TCPSocket. It is a module of its own since a board compiles one at a
+time, and small ones need less for that. The control block's layout is described in tcp.py.
 """
 
 from array import array
 
+import micropython
 from micropython import const
 
-from ..errno import EISCONN
-from .base import Socket, write_addr
+from ..errno import EADDRINUSE, EALREADY, EISCONN
+from ..iface.demux import insert, lookup, remove
+from ..iface.route import next_hop
+from ..wire.address import parse, to_word
+from .base import Socket, check_port, write_addr
+from .tcp_connection import choose_iss, scale
+
+_NOW = const(4)
+_SRC = const(7)
+_DST = const(8)
+_PORTS = const(9)
+_CLOCK = const(110)
 
 _T_STATE = const(4)
 _T_FLAGS = const(5)
 _T_REMOTE = const(6)
 _T_LOCAL = const(7)
 _T_PORTS = const(8)
+_T_SND_UNA = const(10)
 _T_SND_WND = const(13)
 _T_RCV_NXT = const(18)
 _T_RCV_ADV = const(19)
@@ -26,8 +38,11 @@ _T_TX_LEN = const(26)
 _T_TX_SIZE = const(27)
 _T_SRTT = const(28)
 _T_RTO = const(30)
+_T_PROGRESS = const(37)
 _T_CWND = const(41)
 _T_SSTHRESH = const(42)
+_T_SHIFTS = const(45)
+_T_HEARD = const(48)
 _T_RETRANSMITS = const(51)
 _T_OPTIONS = const(61)
 _T_HOP_LIMIT = const(62)
@@ -37,9 +52,12 @@ _T_TIMEOUT = const(65)
 _T_TIME_WAIT_MS = const(66)
 _T_SACKED = const(67)
 _T_GAPS = const(68)
+_T_GAPS_LEN = const(69)
 
 _F_NO_DELAY = const(2)
+_F_ANY = const(16)
 
+_CLOSED = const(0)
 _LISTEN = const(1)
 _SYN_SENT = const(2)
 _SYN_RECEIVED = const(3)
@@ -72,10 +90,13 @@ _CONGESTION = {"none": 0, "reno": _O_RENO, "cubic": _O_CUBIC}
 # Pieces of what the peer has beyond what it acknowledges: as many as an ACK reports.
 _PIECES = const(4)
 _SMALL = const(512)  # of buffers: less than a segment of the least MSS
+_DEFAULT_MSS = const(536)  # RFC 9293 section 3.7.1
+_INITIAL_RTO = const(1000)  # RFC 6298 section 2
+_TCP = const(6)
 
 
 class TCPSettings(Socket):
-    """The options and the state of a TCP socket."""
+    """A TCP socket, but for data and its end."""
 
     # What others keep as attributes lies in here, since each takes 8 bytes of every socket.
     _parts = (None, None, -1)
@@ -114,6 +135,98 @@ class TCPSettings(Socket):
         tcb[sacked] = pieces
         self._tcb = tcb
         self._gather(self.iface, self._slot)
+
+    # Opening
+
+    @micropython.viper
+    def _start(self, kind: int):
+        # A fresh control block for the SRC (the remote end), DST and PORTS in the interface's
+        # state; sizes and options stay.
+        tcb = self._tcb
+        t = ptr32(tcb)
+        state = self._st
+        st = ptr32(state)
+        size = t[_T_RX_SIZE]
+        i = _T_SND_UNA
+        while i < _T_OPTIONS:
+            if i != _T_RX_SIZE and i != _T_TX_SIZE:
+                t[i] = 0
+            i += 1
+        t[_T_GAPS_LEN] = 0
+        t[t[_T_SACKED] + 1] = 0
+        t[_T_FLAGS] = t[_T_FLAGS] & _F_NO_DELAY
+        t[_T_REMOTE] = st[_SRC]
+        t[_T_LOCAL] = st[_DST]
+        t[_T_PORTS] = st[_PORTS]
+        t[_T_SHIFTS] = int(scale(size))
+        t[_T_RTO] = _INITIAL_RTO
+        t[_T_MSS] = _DEFAULT_MSS
+        t[_T_PROGRESS] = st[_NOW]
+        t[_T_HEARD] = st[_CLOCK]
+        t[_T_STATE] = kind
+        slot = int(self._slot)
+        demux = self.iface._demux
+        remove(demux, state, slot)
+        insert(demux, state, slot, _TCP)
+
+    def _need_closed(self):
+        self._need_iface()
+        state = self._tcb[_T_STATE]
+        if state == _LISTEN:
+            raise OSError(EISCONN, "socket is listening: close() it first")
+        if state in (_SYN_SENT, _SYN_RECEIVED):
+            raise OSError(EALREADY, "socket is connecting")
+        if state != _CLOSED:
+            raise OSError(EISCONN, "socket is in use, state %s" % self.state_name)
+
+    def listen(self, port, addr=None):
+        """Waits for one connection to a port, at one of our addresses or at any, and becomes it.
+
+        Several sockets may listen on one port. Raises ValueError, or OSError(EISCONN, EALREADY)
+        unless the socket is CLOSED.
+        """
+        self._need_closed()
+        check_port(port, least=1)
+        st = self._st
+        st[_SRC] = 0
+        st[_DST] = self._local_word(addr)
+        st[_PORTS] = port
+        self._start(_LISTEN)
+        if addr is None:
+            self._tcb[_T_FLAGS] |= _F_ANY
+
+    def connect(self, addr, port, local_port=0):
+        """Begins to connect: the SYN leaves at the next poll(). Returns 0.
+
+        Raises ValueError; OSError(ENETUNREACH) without a route; EADDRINUSE if the connection
+        exists; EISCONN or EALREADY unless the socket is CLOSED.
+        """
+        self._need_closed()
+        addr = parse(addr)
+        check_port(port, least=1)
+        check_port(local_port, "local_port")
+        if addr[0] >= 224 or addr[0] == 0:
+            raise ValueError("addr: %d.%d.%d.%d is not a host" % tuple(addr))
+        local = self._source_for(addr)
+        st = self._st
+        if next_hop(st) == 0 and local != to_word(addr):
+            raise ValueError("addr: %d.%d.%d.%d is a broadcast address" % tuple(addr))
+        given = local_port
+        if not given:
+            local_port = self._free_port(_TCP, local)
+        st[_SRC] = to_word(addr)
+        st[_DST] = local
+        st[_PORTS] = (port << 16) | local_port
+        if given:
+            slot = lookup(self.iface._demux, st, _TCP)
+            if slot >= 0 and self.iface.sockets[slot].state != _LISTEN:
+                raise OSError(EADDRINUSE, "local_port %d: that connection exists" % local_port)
+        self._start(_SYN_SENT)
+        choose_iss(st, self._tcb)
+        self._wake()
+        return 0
+
+    # Options
 
     @property
     def hop_limit(self):
@@ -231,7 +344,7 @@ class TCPSettings(Socket):
     def _choose(self, mask, bits):
         tcb = self._tcb
         if tcb[_T_STATE] > _LISTEN:
-            raise OSError(EISCONN, "to be chosen before connecting")
+            raise OSError(EISCONN, "to be given before connecting")
         self._layout(tcb[_T_GAPS], (tcb[_T_OPTIONS] & ~mask) | bits)
 
     def _option(self, at, name, value, least, most):
