@@ -76,14 +76,15 @@ from .tcp_input import icmp_error
 from .tcp_settings import TCPSettings
 
 try:
-    from .tcp_prediction_thumb import egress, ingress
+    from .tcp_prediction_thumb import SENDING, egress, ingress
 except (ImportError, SyntaxError, AttributeError):
     from .tcp_output import egress
     from .tcp_prediction import ingress
 
+    SENDING = None
+
 _WORK = const(6)
 _DIRTY = const(30)
-_SLOTS = const(31)
 
 _T_STATE = const(4)
 _T_FLAGS = const(5)
@@ -140,7 +141,7 @@ HANDLERS["tcp"] = ingress
 
 @micropython.viper
 def _send(parts, buf, n: int) -> int:
-    _iface, state_of, slot, tcb, tx, _frame, _l4, _rx = parts
+    _iface, state_of, slot, tcb, tx, _frame, _l4, _rx, copy, _tools = parts
     t = ptr32(tcb)
     state = t[_T_STATE]
     if state != _ESTABLISHED and state != _CLOSE_WAIT:
@@ -186,7 +187,7 @@ def _send(parts, buf, n: int) -> int:
 
 @micropython.viper
 def _recv(parts, buf, n: int) -> int:
-    _iface, state_of, slot, tcb, _tx, _frame, _l4, rx = parts
+    _iface, state_of, slot, tcb, _tx, _frame, _l4, rx, copy, _tools = parts
     t = ptr32(tcb)
     have = t[_T_RX_LEN]
     if not have:
@@ -293,6 +294,8 @@ class TCPSocket(TCPSettings):
             frame,
             l4,
             reference(self._rx),
+            copy,
+            SENDING,
         )
         if self._handler and iface is not None:
             from .tcp_handler import gather, hand_over
@@ -376,20 +379,7 @@ class TCPSocket(TCPSettings):
             raise ValueError("n must not be negative")
         return _recv(self._parts, buf, n)
 
-    @micropython.viper
-    def flush(self) -> int:
-        """Sends now what may be sent, not with the next poll(); returns the number of segments."""
-        _iface, state, slot, _tcb, _tx, _frame, _l4, _rx = self._parts
-        i = int(slot)
-        if i < 0:
-            self._need_iface()
-        st = ptr32(state)
-        at = st[_DIRTY] + (i >> 4)
-        left = st[at] & ~(1 << (i & 15))
-        st[at] = left
-        if not left and st[_SLOTS] <= 16:
-            st[_WORK] = 0
-        return int(egress(self))
+    flush = egress
 
     # Closing
 

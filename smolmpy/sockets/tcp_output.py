@@ -18,9 +18,12 @@ from .tcp_recovery import timeout as recovery_timeout
 _KERNEL_SUM = const(3)
 _NOW = const(4)
 _NEXT_DUE = const(5)
+_WORK = const(6)
 _SRC = const(7)
 _DST = const(8)
 _DUES = const(29)
+_DIRTY = const(30)
+_SLOTS = const(31)
 _CLOCK = const(110)
 
 _C_TCP_TX = const(76)
@@ -133,12 +136,19 @@ _EINPROGRESS = const(115)
 
 @micropython.viper
 def egress(socket) -> int:
-    """Runs the timers of a socket whose turn it is, and sends what it may; returns how much."""
+    """Sends now what may be sent, and runs the timers; returns the number of segments."""
     parts = socket._parts
-    iface, state, number, tcb, _tx, _frame, _l4, _rx = parts
+    iface, state, number, tcb, _tx, _frame, _l4, _rx, _copy, _tools = parts
+    slot = int(number)
+    if slot < 0:
+        socket._need_iface()
     t = ptr32(tcb)
     st = ptr32(state)
-    slot = int(number)
+    at = st[_DIRTY] + (slot >> 4)
+    left = st[at] & ~(1 << (slot & 15))
+    st[at] = left
+    if not left and st[_SLOTS] <= 16:
+        st[_WORK] = 0
     flags = t[_T_FLAGS]
     sent = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
     if flags & _F_RESET:
@@ -469,7 +479,7 @@ def _segment(parts, state, tcb, ahead: int, n: int, bits: int) -> int:
     # like one that the net lost.
     t = ptr32(tcb)
     st = ptr32(state)
-    iface, _state, _slot, _tcb, tx, frame, l4, _rx = parts
+    iface, _state, _slot, _tcb, tx, frame, l4, _rx, _copy, _tools = parts
     p = ptr8(l4)
     flags = t[_T_FLAGS]
     seq = t[_T_SND_UNA] + ahead

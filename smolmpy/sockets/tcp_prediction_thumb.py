@@ -30,6 +30,7 @@ _GROUP = const(11)
 _FLAGS = const(19)
 _DUES = const(29)
 _DIRTY = const(30)
+_SLOTS = const(31)
 _LAST_TCB = const(103)
 _LAST_RX = const(104)
 _LAST_TCP = const(105)
@@ -849,7 +850,8 @@ def _find(iface, state, l4) -> int:
     if not int(locate(iface, state, l4)):
         return 0
     slot = st[_LAST_SLOT]
-    _iface, _state, _slot, tcb, _tx, _frame, _l4, rx = iface.sockets[slot & 0xFFFF]._parts
+    parts = iface.sockets[slot & 0xFFFF]._parts
+    _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _copy, _tools = parts
     st[_LAST_TCP] = slot
     st[_LAST_TCB] = int(ptr32(tcb))
     st[_LAST_RX] = int(ptr32(rx))
@@ -857,7 +859,7 @@ def _find(iface, state, l4) -> int:
 
 
 _RECEIVING = (_arrive, copy_sum, checksum, _accept, examine, _find)
-_SENDING = (_plan, copy_sum, head, ipv4_egress, _sent, tcp_egress)
+SENDING = (_plan, copy_sum, head, ipv4_egress, _sent, tcp_egress)
 
 
 @micropython.viper
@@ -897,11 +899,19 @@ def ingress(iface, state, frame, l4, n: int):
 
 @micropython.viper
 def egress(socket) -> int:
-    """Runs the timers of a socket whose turn it is, and sends what it may; returns how much."""
-    iface, state, slot, tcb, tx, frame, l4, _rx = socket._parts
-    plan, copy_from_ring, write_head, send, sent, consider = _SENDING
+    """Sends now what may be sent, and runs the timers; returns the number of segments."""
+    iface, state, slot, tcb, tx, frame, l4, _rx, _copy, tools = socket._parts
+    i = int(slot)
+    if i < 0:
+        socket._need_iface()
+    plan, copy_from_ring, write_head, send, sent, consider = tools
     t = ptr32(tcb)
     st = ptr32(state)
+    at = st[_DIRTY] + (i >> 4)
+    left = st[at] & ~(1 << (i & 15))
+    st[at] = left
+    if not left and st[_SLOTS] <= 16:
+        st[_WORK] = 0
     count = 0
     while True:
         n = int(plan(l4, state, tcb)) - 2
@@ -936,9 +946,8 @@ def egress(socket) -> int:
             break
     if n == -2 or n == -_EINPROGRESS:
         return count + int(consider(socket))
-    i = int(slot)
     if n == -_EAGAIN:
-        st[st[_DIRTY] + (i >> 4)] |= 1 << (i & 15)
+        st[at] = st[at] | (1 << (i & 15))
         st[_WORK] = 1
     due = t[_T_RETRANSMIT]
     st[st[_DUES] + i] = due
