@@ -50,18 +50,19 @@ def poll(self, now: int) -> int:
         due = 0
     if not (w[0] or due or st[_WORK] or st[_ANNOUNCE]):
         return 0
-    before = st[_C_RX_FRAMES] + st[_C_TX_FRAMES]
+    sent = st[_C_TX_FRAMES]
+    moved = 0
     receive, view, frame, l4, predict, tcp, udp, icmp, arp, examine, egress, turns = parts
-    count = 0
+    left = _BUDGET
     try:
         while w[0]:
-            if count == _BUDGET:
+            if not left:
                 st[_FLAGS] = st[_FLAGS] | _MORE
                 break
             n = int(receive(view))
             if n == 0:
                 break
-            count += 1
+            left -= 1
             if n < 0 or n > st[_FRAME_SIZE]:
                 if n == -_EMSGSIZE:
                     st[_C_RX_OVERSIZE] = st[_C_RX_OVERSIZE] + 1
@@ -69,6 +70,7 @@ def poll(self, now: int) -> int:
                 st[_C_RX_DEVICE_ERRORS] = st[_C_RX_DEVICE_ERRORS] + 1
                 break
             st[_C_RX_FRAMES] = st[_C_RX_FRAMES] + 1
+            moved += 1
             kind = int(predict(frame, state, n))
             if not kind:
                 examine(self, state, frame, l4, n)
@@ -85,4 +87,4 @@ def poll(self, now: int) -> int:
     except OSError:
         # A device should return errors, but many a driver lets those of its bus through.
         st[_C_RX_DEVICE_ERRORS] = st[_C_RX_DEVICE_ERRORS] + 1
-    return st[_C_RX_FRAMES] + st[_C_TX_FRAMES] - before
+    return moved + st[_C_TX_FRAMES] - sent

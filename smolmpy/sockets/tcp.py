@@ -63,13 +63,11 @@ than a small segment has been acknowledged at once; 262144 TIMED_OUT, RECOVER is
 524288 END_TOLD, the handler knows that the peer's stream has ended.
 """
 
-from builtins import len  # a name of this module costs a third of what a built-in one does
-
 import micropython
 from micropython import const
 
 from ..iface.interface import HANDLERS
-from ..iface.schedule import set_due, wake
+from ..iface.schedule import set_due
 from ..kernel import copy, reference
 from .base import buffer
 from .tcp_input import icmp_error
@@ -128,6 +126,7 @@ _O_RENO = const(16)
 _O_HANDLER = const(64)
 
 _MOST_GAPS = const(32)
+_ALL = const(0x3FFFFFFF)
 _SMALL = const(512)  # of buffers: less than a segment of the least MSS
 
 
@@ -138,11 +137,18 @@ _ENOTCONN = const(107)
 
 HANDLERS["tcp"] = ingress
 
+# What rings are read and written with; a name costs more to look up than to unpack.
+_OF_RINGS = (copy, len)
+
 
 @micropython.viper
 def _send(parts, buf, n: int) -> int:
-    _iface, state_of, slot, tcb, tx, _frame, _l4, _rx, copy, _tools = parts
+    _iface, state_of, slot, tcb, tx, _frame, _l4, _rx, of_rings, _tools = parts
+    copy, length = of_rings
     t = ptr32(tcb)
+    room = int(length(buf))
+    if n > room:
+        n = room
     state = t[_T_STATE]
     if state != _ESTABLISHED and state != _CLOSE_WAIT:
         if state == _SYN_SENT or state == _SYN_RECEIVED:
@@ -180,15 +186,20 @@ def _send(parts, buf, n: int) -> int:
     t[_T_TX_LEN] = used + n
     st = ptr32(state_of)
     i = int(slot)
-    st[st[_DIRTY] + (i >> 4)] |= 1 << (i & 15)
+    at = st[_DIRTY] + (i >> 4)
+    st[at] = st[at] | (1 << (i & 15))
     st[_WORK] = 1
     return n
 
 
 @micropython.viper
 def _recv(parts, buf, n: int) -> int:
-    _iface, state_of, slot, tcb, _tx, _frame, _l4, rx, copy, _tools = parts
+    _iface, state_of, slot, tcb, _tx, _frame, _l4, rx, of_rings, _tools = parts
+    copy, length = of_rings
     t = ptr32(tcb)
+    room = int(length(buf))
+    if n > room:
+        n = room
     have = t[_T_RX_LEN]
     if not have:
         state = t[_T_STATE]
@@ -226,14 +237,18 @@ def _recv(parts, buf, n: int) -> int:
     # Offer more when it is worth an ACK of its own: half of the ring; as much as the peer gets
     # an ACK for anyway; or a segment, if it may not send a full one otherwise (RFC 9293
     # section 3.8.6.2.2).
-    state = t[_T_STATE]
-    if state >= _ESTABLISHED and state <= _FIN_WAIT_2:
-        offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
-        gain = size - have - offered
-        mss = t[_T_MSS]
-        if gain >= size >> 1 or gain >= (mss if offered < mss else mss << 1):
+    offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
+    gain = size - have - offered
+    mss = t[_T_MSS]
+    if gain >= size >> 1 or gain >= (mss if offered < mss else mss << 1):
+        state = t[_T_STATE]
+        if state >= _ESTABLISHED and state <= _FIN_WAIT_2:
             t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
-            wake(state_of, slot)
+            st = ptr32(state_of)
+            i = int(slot)
+            at = st[_DIRTY] + (i >> 4)
+            st[at] = st[at] | (1 << (i & 15))
+            st[_WORK] = 1
     return n
 
 
@@ -294,7 +309,7 @@ class TCPSocket(TCPSettings):
             frame,
             l4,
             reference(self._rx),
-            copy,
+            _OF_RINGS,
             SENDING,
         )
         if self._handler and iface is not None:
@@ -360,8 +375,8 @@ class TCPSocket(TCPSettings):
         -EAGAIN while connecting or without room, -EPIPE after close(), the error that ended the
         connection, once, and -ENOTCONN.
         """
-        if n is None or n > len(buf):
-            n = len(buf)
+        if n is None:
+            n = _ALL
         elif n < 0:
             raise ValueError("n must not be negative")
         return _send(self._parts, buf, n)
@@ -373,8 +388,8 @@ class TCPSocket(TCPSettings):
         0 at the end of the stream, -EAGAIN when nothing is there yet; when all has been taken, the
         error that ended the connection, once, and -ENOTCONN.
         """
-        if n is None or n > len(buf):
-            n = len(buf)
+        if n is None:
+            n = _ALL
         elif n < 0:
             raise ValueError("n must not be negative")
         return _recv(self._parts, buf, n)

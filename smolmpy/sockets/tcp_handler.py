@@ -25,7 +25,7 @@ def hand_over(socket, n: int):
     There is room for an answer to the n bytes; of the ring it gets as much as there is room for.
     """
     parts, handler, payload, size, recv, send = socket._handing
-    _iface, _state, _slot, tcb, _tx, _frame, _l4, _rx, _copy, _tools = parts
+    _iface, _state, _slot, tcb, _tx, _frame, _l4, _rx, _of_rings, _tools = parts
     t = ptr32(tcb)
     while True:
         if not n:

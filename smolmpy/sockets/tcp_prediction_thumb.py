@@ -851,7 +851,7 @@ def _find(iface, state, l4) -> int:
         return 0
     slot = st[_LAST_SLOT]
     parts = iface.sockets[slot & 0xFFFF]._parts
-    _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _copy, _tools = parts
+    _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _of_rings, _tools = parts
     st[_LAST_TCP] = slot
     st[_LAST_TCB] = int(ptr32(tcb))
     st[_LAST_RX] = int(ptr32(rx))
@@ -900,7 +900,7 @@ def ingress(iface, state, frame, l4, n: int):
 @micropython.viper
 def egress(socket) -> int:
     """Sends now what may be sent, and runs the timers; returns the number of segments."""
-    iface, state, slot, tcb, tx, frame, l4, _rx, _copy, tools = socket._parts
+    iface, state, slot, tcb, tx, frame, l4, _rx, _of_rings, tools = socket._parts
     i = int(slot)
     if i < 0:
         socket._need_iface()
