@@ -17,7 +17,7 @@ from ..iface.schedule import due_by, set_due, wake
 from ..iface.secret import draw
 from ..kernel import checksum
 from ..sockets.base import Socket
-from ..sockets.udp import ingress
+from ..sockets.udp import attach, detach
 
 _NOW = const(4)
 _SRC = const(7)
@@ -159,12 +159,13 @@ class Service(Socket):
     not send.
     """
 
-    # As PacketSocket's: of all that, only the ring that has no room.
-    _parts = (None, None, -1, None, None, None, None, _NO_RING, None)
-
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
-        iface._handle("udp", ingress)
+        attach(iface, slot, _NO_RING, None, self._arrived)
+
+    def _detach(self):
+        detach(self.iface, self._slot)
+        super()._detach()
 
     def _open(self, port):
         open_port(self.iface._demux, self._st, self._slot, port)

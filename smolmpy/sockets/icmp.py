@@ -62,7 +62,7 @@ class ICMPSocket(PacketSocket):
         if len(message) > self._need_iface().mtu - 20:
             return -EMSGSIZE
         read_addr(addr, self._st, _DST)
-        return queue(self._parts, message, 0)
+        return queue(self._outbox, message, 0)
 
     def close(self):
         """Drops what is queued and frees the identifier."""
@@ -73,7 +73,7 @@ class ICMPSocket(PacketSocket):
 
     @micropython.viper
     def _emit(self, parts, at: int) -> int:
-        iface, state, _slot, ring, tx, frame, l4, _rx_ring, _rx = parts
+        iface, state, ring, tx, frame, l4 = parts
         st = ptr32(state)
         r = ptr32(ring)
         p = ptr8(l4)

@@ -3,22 +3,27 @@
 import micropython
 from micropython import const
 
+from ..iface.route import source
 from ..iface.schedule import set_due, wake
 from ..kernel import copy, reference
 from .base import Socket, buffer, write_addr
 from .ring import clear, commit, make, pop, reserve
+
+try:
+    from .datagram_thumb import put, take
+except (ImportError, SyntaxError, AttributeError):
+    from .datagram import put, take
 
 _SRC = const(7)
 _DST = const(8)
 _R_HEAD = const(4)
 _R_COUNT = const(5)
 _R_CAPACITY = const(6)
-_R_SIZE = const(10)
 _R_LAST = const(11)
 _R_HOP_LIMIT = const(16)
-_R_RECORDS = const(18)
+_R_SLOT = const(19)
+_R_RECORDS = const(20)
 _R_WORDS = const(5)
-_R_LENGTH = const(1)
 _R_REMOTE = const(2)
 _R_LOCAL = const(3)
 _R_PORT = const(4)
@@ -29,35 +34,23 @@ _C_RAW_FULL = const(83)
 _ARP_RETRY = const(1000)
 
 _EAGAIN = const(11)
-_EMSGSIZE = const(90)
 _EINPROGRESS = const(115)
 
 
 @micropython.viper
-def queue(parts, buf, port: int) -> int:
+def queue(outbox, buf, port: int) -> int:
     """Queues a packet from SRC to DST, and to a port where there are such.
 
     Returns its length, -EAGAIN or -EMSGSIZE.
     """
-    _iface, state, slot, ring, tx, _frame, _l4, _rx_ring, _rx = parts
-    r = ptr32(ring)
-    n = int(len(buf))
-    if n > r[_R_SIZE]:
-        return -_EMSGSIZE
-    at = int(reserve(ring, n))
-    if at < 0:
-        return -_EAGAIN
+    put, length, _source, state, ring, tx, _rx_ring = outbox
     st = ptr32(state)
-    r[at + _R_REMOTE] = st[_DST]
-    r[at + _R_LOCAL] = st[_SRC]
-    r[at + _R_PORT] = port
-    r[0] = r[at]
-    r[1] = 0
-    r[2] = n
-    copy(tx, buf, ring)
-    commit(ring, at)
-    wake(state, slot)
-    return n
+    r = ptr32(ring)
+    r[0] = st[_DST]
+    r[1] = st[_SRC]
+    r[2] = port
+    r[3] = int(length(buf))
+    return int(put(buf, ring, tx, state))
 
 
 class PacketSocket(Socket):
@@ -101,26 +94,23 @@ class PacketSocket(Socket):
 
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
+        self._tx_ring[_R_SLOT] = slot
         self._gather()
 
     def _gather(self):
-        # What sending and receiving need, in one look-up.
+        # What each way needs, in one look-up.
         iface = self.iface
+        state = reference(self._st)
+        tx_ring = reference(self._tx_ring)
+        tx = reference(self._tx)
+        rx_ring = reference(self._rx_ring)
+        self._inbox = (take, len, rx_ring, reference(self._rx))
+        self._outbox = (put, len, source, state, tx_ring, tx, rx_ring)
         frame = l4 = None
         if iface is not None:
             frame = reference(iface._frame)
             l4 = reference(iface._l4)
-        self._parts = (
-            iface,
-            reference(self._st),
-            self._slot,
-            reference(self._tx_ring),
-            reference(self._tx),
-            frame,
-            l4,
-            reference(self._rx_ring),
-            reference(self._rx),
-        )
+        self._parts = (iface, state, tx_ring, tx, frame, l4)
 
     def _detach(self):
         super()._detach()
@@ -139,23 +129,15 @@ class PacketSocket(Socket):
         A result above len(buf) means that the rest was cut off. -EAGAIN when there is none, or an
         error that the net reported, once.
         """
-        _iface, _state, _slot, _tx_ring, _tx, _frame, _l4, ring, rx = self._parts
-        r = ptr32(ring)
-        if not r[_R_COUNT]:
-            error = int(self._error)
-            if error:
-                self._error = 0
-                return -error
-            return -_EAGAIN
-        at = _R_RECORDS + r[_R_HEAD] * _R_WORDS
-        n = r[at + _R_LENGTH]
-        room = int(len(buf))
-        r[0] = 0
-        r[1] = r[at]
-        r[2] = n if n < room else room
-        copy(buf, rx, ring)
-        pop(ring)
-        return n
+        take, length, ring, rx = self._inbox
+        n = int(take(buf, length(buf), ring, rx))
+        return n if n >= 0 else int(self._nothing())
+
+    def _nothing(self):
+        # What there is to say without a packet.
+        error = self._error
+        self._error = 0
+        return -(error or _EAGAIN)
 
     @micropython.viper
     def _receive(self, view, n: int) -> int:
@@ -189,7 +171,7 @@ class PacketSocket(Socket):
     def _egress(self) -> int:
         # Sends what is queued; the kinds differ in _emit(), which returns a negative errno or 0.
         parts = self._parts
-        _iface, state, slot, ring, _tx, _frame, _l4, _rx_ring, _rx = parts
+        _iface, state, ring, _tx, _frame, _l4 = parts
         r = ptr32(ring)
         count = 0
         turn = r[_R_CAPACITY]
@@ -199,7 +181,7 @@ class PacketSocket(Socket):
             if result == -_EAGAIN:
                 break
             if result == -_EINPROGRESS:
-                set_due(state, slot, _ARP_RETRY)
+                set_due(state, r[_R_SLOT], _ARP_RETRY)
                 return count
             pop(ring)
             if result < 0:
@@ -207,5 +189,5 @@ class PacketSocket(Socket):
             else:
                 count += 1
         if r[_R_COUNT]:
-            wake(state, slot)
+            wake(state, r[_R_SLOT])
         return count

@@ -88,7 +88,7 @@ class RawSocket(PacketSocket):
             return -EMSGSIZE
         if self.protocol is not None and buf[0] != 0x45:
             raise ValueError("buf: not an IPv4 header without options")
-        return queue(self._parts, buf, 0)
+        return queue(self._outbox, buf, 0)
 
     def close(self):
         """Drops what is queued. It goes on receiving until it is removed."""
@@ -96,7 +96,7 @@ class RawSocket(PacketSocket):
 
     @micropython.viper
     def _emit(self, parts, at: int) -> int:
-        iface, state, _slot, ring, tx, frame, l4, _rx_ring, _rx = parts
+        iface, state, ring, tx, frame, l4 = parts
         st = ptr32(state)
         r = ptr32(ring)
         f = ptr8(frame)

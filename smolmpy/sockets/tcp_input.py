@@ -31,6 +31,7 @@ from .tcp_recovery import duplicate, progress, sacked
 
 _NOW = const(4)
 _NEXT_DUE = const(5)
+_WORK = const(6)
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
@@ -532,10 +533,8 @@ def _rest(state, tcb, slot: int):
 
 
 @micropython.viper
-def accept(state, tcb, slot: int, size: int):
+def accept(st: ptr32, t: ptr32, slot: int, size: int):
     """`size` bytes have been put behind what the receive ring holds."""
-    st = ptr32(state)
-    t = ptr32(tcb)
     M = 0xFFFF
     M |= M << 16
     nxt = (t[_T_RCV_NXT] + size) & M
@@ -544,13 +543,15 @@ def accept(state, tcb, slot: int, size: int):
     # RFC 9293 section 3.8.6.3: every second full segment is acknowledged at once, others soon. At
     # once is with the next poll, since the program has most likely read them by then: so the ACK
     # opens the window again, where it would otherwise need a second one for that.
-    if not t[_T_ACK_DELAY]:
+    at_once = t[_T_ACK_DELAY] == 0
+    if at_once or (nxt - t[_T_RCV_ACKED]) & 0x3FFFFFFF >= t[_T_MSS] << 1:
         t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
-        wake(state, slot)
-    elif (nxt - t[_T_RCV_ACKED]) & 0x3FFFFFFF >= t[_T_MSS] << 1:
-        t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
-        st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
-        st[_FLAGS] = st[_FLAGS] | _LATER
+        at = st[_DIRTY] + (slot >> 4)
+        st[at] = st[at] | (1 << (slot & 15))
+        if at_once:
+            st[_WORK] = 1
+        else:
+            st[_FLAGS] = st[_FLAGS] | _LATER
     elif not t[_T_ACK_DUE]:
         due = (st[_NOW] + t[_T_ACK_DELAY]) & 0x3FFFFFFF
         if not due:

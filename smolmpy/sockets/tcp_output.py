@@ -275,9 +275,8 @@ def _retransmission_timeout(socket, tcb) -> int:
 
 
 @micropython.viper
-def _arm(now: int, tcb):
+def _arm(now: int, t: ptr32):
     # RFC 6298 section 5: the timer, backed off.
-    t = ptr32(tcb)
     delay = t[_T_RTO] << t[_T_BACKOFF]
     if delay > _MAX_RTO:
         delay = _MAX_RTO
@@ -285,7 +284,8 @@ def _arm(now: int, tcb):
         left = t[_T_TIMEOUT] - ((now - t[_T_PROGRESS]) & 0x3FFFFFFF)
         if left < delay:
             delay = left if left > 0 else 0
-    t[_T_RETRANSMIT] = int(later(now, delay))
+    due = (now + delay) & 0x3FFFFFFF
+    t[_T_RETRANSMIT] = due if due else 1
 
 
 @micropython.viper

@@ -4,22 +4,28 @@ import micropython
 from micropython import const
 
 from ..errno import EADDRINUSE, EDESTADDRREQ
+from ..iface.arp import request
 from ..iface.demux import in_use, lookup
+from ..iface.ethernet import failed
 from ..iface.icmpv4 import closed_port
-from ..iface.interface import HANDLERS
-from ..iface.ipv4 import egress, reply
+from ..iface.ipv4 import answer, egress, find_way
 from ..iface.route import source
-from ..kernel import checksum, copy_sum
+from ..iface.schedule import set_due, wake
+from ..kernel import checksum, reference
 from ..wire.address import parse, to_word
 from .base import check_port, write_addr
-from .packet import PacketSocket, queue
-from .ring import commit, reserve
+from .packet import PacketSocket
+from .ring import pop
+
+try:
+    from .datagram_thumb import arrive, build, enter, places
+except (ImportError, SyntaxError, AttributeError):
+    from .datagram import arrive, build, enter, places
 
 _KERNEL_SUM = const(3)
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
-_PSEUDO = const(10)
 _GROUP = const(11)
 _LAST_PORTS = const(106)
 _LAST_SRC = const(107)
@@ -27,92 +33,82 @@ _LAST_DST = const(108)
 _LAST_SLOT = const(109)
 _ADDRESS_TABLE = const(128)
 
-_C_UDP_RX = const(69)
+_C_TX_FRAMES = const(33)
 _C_UDP_TX = const(70)
-_C_UDP_MALFORMED = const(71)
-_C_UDP_CHECKSUM = const(72)
-_C_UDP_FULL = const(74)
 
+_R_HEAD = const(4)
+_R_COUNT = const(5)
 _R_CAPACITY = const(6)
+_R_START = const(7)
+_R_USED = const(9)
 _R_LAST = const(11)
 _R_BOUND = const(14)
 _R_LOCAL_PORT = const(15)
 _R_HOP_LIMIT = const(16)
 _R_LIMIT = const(17)
+_R_SLOT = const(19)
+_R_RECORDS = const(20)
+_R_WORDS = const(5)
 _R_LENGTH = const(1)
-_R_REMOTE = const(2)
-_R_LOCAL = const(3)
-_R_PORT = const(4)
 
 _UDP = const(17)
 _UDP_HEADER = const(8)
+_ARP_RETRY = const(1000)
+_EAGAIN = const(11)
 _EMSGSIZE = const(90)
 _ENETUNREACH = const(101)
 _EDESTADDRREQ = const(89)
+_EINPROGRESS = const(115)
 
 
 @micropython.viper
 def ingress(iface, state, frame, l4, n: int):
-    """Hands the datagram in the frame to its socket, copying and summing in one pass."""
-    st = ptr32(state)
-    p = ptr8(l4)
-    length = (p[4] << 8) | p[5]
-    if n < _UDP_HEADER or length < _UDP_HEADER or length > n or not (p[2] | p[3]):
-        st[_C_UDP_MALFORMED] += 1
-        return
-    given = (p[6] << 8) | p[7]
-    # The pseudo-header has the length of the datagram, which may be less than the packet's.
-    s = st[_PSEUDO] - n + length
-    ports = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
-    st[_PORTS] = ports
-    if (
-        ports == st[_LAST_PORTS]
-        and st[_SRC] == st[_LAST_SRC]
-        and st[_DST] == st[_LAST_DST]
-        and st[_LAST_SLOT] >> 16 == _UDP
-    ):
-        slot = st[_LAST_SLOT] & 0xFFFF
-    else:
-        slot = int(lookup(iface._demux, state, _UDP))
-        if slot < 0:
-            closed_port(iface, state, frame, l4, n)
+    """Hands the datagram in the frame to its socket."""
+    arrive, places, takers, find = iface._datagrams
+    got = int(arrive(l4, state, n, places))
+    if not got:
+        if not int(find(iface, state, frame, l4, n)):
             return
-        st[_LAST_PORTS] = ports
-        st[_LAST_SRC] = st[_SRC]
-        st[_LAST_DST] = st[_DST]
-        st[_LAST_SLOT] = (_UDP << 16) | slot
-    socket = iface.sockets[slot]
-    _iface, _state, _slot, _tx_ring, _tx, _frame, _l4, ring, rx = socket._parts
-    r = ptr32(ring)
-    at = -1
-    if r[_R_CAPACITY]:
-        at = int(reserve(ring, length - _UDP_HEADER))
-    if at < 0:
-        if given and int(checksum(l4, 0, length, s)) != 0xFFFF:
-            st[_C_UDP_CHECKSUM] += 1
-        elif not r[_R_CAPACITY]:
-            # A handler or a service (smolmpy/services) reads it where it lies.
-            st[_C_UDP_RX] += 1
-            socket._arrived(length)
-        else:
-            st[_C_UDP_FULL] += 1
-        return
-    r[0] = r[at]
-    r[1] = _UDP_HEADER
-    r[2] = length - _UDP_HEADER
-    r[_KERNEL_SUM] = s + ((p[0] << 8) | p[1]) + ((p[2] << 8) | p[3]) + length + given
-    s = int(copy_sum(rx, l4, ring))
-    if given and s != 0xFFFF:
-        st[_C_UDP_CHECKSUM] += 1
-        return
-    st[_C_UDP_RX] += 1
-    r[at + _R_REMOTE] = st[_SRC]
-    r[at + _R_LOCAL] = st[_DST]
-    r[at + _R_PORT] = (p[0] << 8) | p[1]
-    commit(ring, at)
+        got = int(arrive(l4, state, n, places))
+    if got > 0:
+        # A handler or a service (smolmpy/services) reads it where it lies.
+        takers[(got >> 16) - 1](got & 0xFFFF)
 
 
-HANDLERS["udp"] = ingress
+@micropython.viper
+def _find(iface, state, frame, l4, n: int) -> int:
+    # Looks for the socket of a sound datagram, and tells arrive() by LAST_PORTS and what follows.
+    st = ptr32(state)
+    ports = st[_PORTS]
+    slot = int(lookup(iface._demux, state, _UDP))
+    if slot < 0:
+        closed_port(iface, state, frame, l4, n)
+        return 0
+    st[_LAST_PORTS] = ports
+    st[_LAST_SRC] = st[_SRC]
+    st[_LAST_DST] = st[_DST]
+    st[_LAST_SLOT] = (_UDP << 16) | slot
+    return 1
+
+
+def attach(iface, slot, ring, rx, arrived):
+    """Has the datagrams for the socket in a slot of an interface put into a ring.
+
+    While that has no room for a single one, arrived(length) is called instead.
+    """
+    if not hasattr(iface, "_datagrams"):
+        slots = len(iface.sockets)
+        iface._places = places(slots)
+        found = iface._places if isinstance(iface._places, list) else reference(iface._places)
+        iface._datagrams = (arrive, found, [None] * slots, _find)
+    enter(iface._places, slot, ring, rx)
+    iface._datagrams[2][slot] = arrived
+    iface._handle("udp", ingress)
+
+
+def detach(iface, slot):
+    """Takes back what attach() did for a slot."""
+    iface._datagrams[2][slot] = None
 
 
 class UDPSocket(PacketSocket):
@@ -128,8 +124,18 @@ class UDPSocket(PacketSocket):
 
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
-        iface._handle("udp", ingress)
+        attach(iface, slot, self._rx_ring, self._rx, self._arrived)
         self._tx_ring[_R_LIMIT] = iface.mtu - 28
+
+    def _gather(self):
+        super()._gather()
+        iface, state, ring, tx, frame, _l4 = self._parts
+        self._parts = (build, iface, state, ring, tx, frame)
+        self._in_place = None
+        if iface is not None:
+            rx_ring = reference(self._rx_ring)
+            payload = iface._payload
+            self._in_place = (self._handler, payload, answer, iface, state, frame, rx_ring)
 
     @property
     def handler(self):
@@ -147,49 +153,59 @@ class UDPSocket(PacketSocket):
         if function is not None and not callable(function):
             raise TypeError("handler must be a function")
         self._handler = function
+        self._gather()
         # A ring without room has datagrams handed over in place.
         self._rx_ring[_R_CAPACITY] = 0 if function else self._tx_ring[_R_CAPACITY]
 
     @micropython.viper
     def _arrived(self, length: int):
-        iface, state, _slot, _tx_ring, _tx, frame, l4, ring, _rx = self._parts
+        handler, payload, answer, iface, state, frame, _rx_ring = self._in_place
+        n = int(handler(self, payload, length - _UDP_HEADER))
+        if n <= 0:
+            return
         st = ptr32(state)
-        r = ptr32(ring)
-        p = ptr8(l4)
-        sport = (p[0] << 8) | p[1]
-        r[_R_LAST] = st[_SRC]
-        r[_R_LAST + 1] = st[_DST]
-        r[_R_LAST + 2] = sport
-        n = int(self._handler(self, iface._payload, length - _UDP_HEADER))
-        if n <= 0 or not sport:
+        if st[_GROUP]:
+            self._answer_group(n)
+            return
+        n = int(answer(frame, state, n + _UDP_HEADER, _UDP))
+        if n:
+            transmit, view = iface._way_out
+            result = int(transmit(view, n))
+            if result:
+                failed(state, result)
+            else:
+                st[_C_TX_FRAMES] += 1
+
+    @micropython.viper
+    def _answer_group(self, n: int):
+        # What was sent to a group or to all is answered from our own address.
+        _handler, _payload, _answer, iface, state, frame, ring = self._in_place
+        st = ptr32(state)
+        last = ptr32(ring)
+        f = ptr8(frame)
+        st[_DST] = last[_R_LAST]
+        sport = last[_R_LAST + 2]
+        if not sport or int(source(state)) < 0:
             return
         n += _UDP_HEADER
-        if st[_GROUP]:
-            # From our own address, then, and to where the sender is on its way.
-            st[_DST] = st[_SRC]
-            if int(source(state)) < 0:
-                return
-        p[0] = p[2]
-        p[1] = p[3]
-        p[2] = sport >> 8
-        p[3] = sport & 255
-        p[4] = n >> 8
-        p[5] = n & 255
-        p[6] = 0
-        p[7] = 0
+        f[34] = f[36]
+        f[35] = f[37]
+        f[36] = sport >> 8
+        f[37] = sport & 255
+        f[38] = n >> 8
+        f[39] = n & 255
+        f[40] = 0
+        f[41] = 0
         src = st[_SRC]
         dst = st[_DST]
         s = ((src >> 16) & 0xFFFF) + (src & 0xFFFF) + ((dst >> 16) & 0xFFFF) + (dst & 0xFFFF)
-        s = int(checksum(l4, 0, n, s + _UDP + n)) ^ 0xFFFF
+        s = int(checksum(frame, 34, n, s + _UDP + n)) ^ 0xFFFF
         if not s:
             s = 0xFFFF
-        p[6] = s >> 8
-        p[7] = s & 255
+        f[40] = s >> 8
+        f[41] = s & 255
         st[_C_UDP_TX] += 1
-        if st[_GROUP]:
-            egress(iface, state, frame, n, _UDP, ptr32(_tx_ring)[_R_HOP_LIMIT], 0)
-        else:
-            reply(iface, state, frame, n)
+        egress(iface, state, frame, n, _UDP, self._tx_ring[_R_HOP_LIMIT], 0)
 
     @property
     def local_port(self):
@@ -197,6 +213,7 @@ class UDPSocket(PacketSocket):
         return self._tx_ring[_R_LOCAL_PORT]
 
     def _detach(self):
+        detach(self.iface, self._slot)
         super()._detach()
         self._tx_ring[_R_LOCAL_PORT] = 0
         self._peer_known = 0
@@ -253,29 +270,41 @@ class UDPSocket(PacketSocket):
     @micropython.viper
     def send_to(self, buf, addr, port: int) -> int:
         """Queues a datagram; returns its length, -EAGAIN (no room), -EMSGSIZE or -ENETUNREACH."""
-        parts = self._parts
-        _iface, state, _slot, ring, _tx, _frame, _l4, rx_ring, _rx = parts
+        put, length, source, state, ring, tx, rx_ring = self._outbox
         r = ptr32(ring)
-        if int(len(addr)) != 4 or port <= 0 or port >> 16:
-            check_port(port, "port", 1)
-            addr = parse(addr)
+        if int(length(addr)) != 4 or port <= 0 or port >> 16:
+            addr = self._checked(addr, port)
         if not r[_R_LOCAL_PORT]:
-            self._need_iface()
-            self.bind(0)
-        if int(len(buf)) > r[_R_LIMIT]:
+            self._bind_any()
+        n = int(length(buf))
+        if n > r[_R_LIMIT]:
             return -_EMSGSIZE
         st = ptr32(state)
         a = ptr8(addr)
-        word = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
-        st[_DST] = word
-        st[_SRC] = r[_R_BOUND]
-        if not st[_SRC]:
+        remote = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
+        local = r[_R_BOUND]
+        if not local:
             last = ptr32(rx_ring)
-            if word == last[_R_LAST] and last[_R_LAST + 1] == st[_ADDRESS_TABLE]:
-                st[_SRC] = last[_R_LAST + 1]  # an answer: from where the question was sent to
-            elif int(source(state)) < 0:
-                return -_ENETUNREACH
-        return int(queue(parts, buf, port))
+            local = last[_R_LAST + 1]
+            if remote != last[_R_LAST] or local != st[_ADDRESS_TABLE]:
+                # Not an answer, which comes from where the question was sent to.
+                st[_DST] = remote
+                if int(source(state)) < 0:
+                    return -_ENETUNREACH
+                local = st[_SRC]
+        r[0] = remote
+        r[1] = local
+        r[2] = port
+        r[3] = n
+        return int(put(buf, ring, tx, state))
+
+    def _checked(self, addr, port):
+        check_port(port, "port", 1)
+        return parse(addr)
+
+    def _bind_any(self):
+        self._need_iface()
+        self.bind(0)
 
     @micropython.viper
     def reply(self, buf) -> int:
@@ -283,20 +312,27 @@ class UDPSocket(PacketSocket):
 
         Returns as send_to().
         """
-        parts = self._parts
-        _iface, state, _slot, ring, _tx, _frame, _l4, rx_ring, _rx = parts
+        put, length, source, state, ring, tx, rx_ring = self._outbox
         r = ptr32(ring)
         last = ptr32(rx_ring)
-        if not last[_R_LAST + 2]:
+        port = last[_R_LAST + 2]
+        if not port:
             return -_EDESTADDRREQ
-        if int(len(buf)) > r[_R_LIMIT]:
+        n = int(length(buf))
+        if n > r[_R_LIMIT]:
             return -_EMSGSIZE
         st = ptr32(state)
-        st[_DST] = last[_R_LAST]
-        st[_SRC] = last[_R_LAST + 1]
-        if st[_SRC] != st[_ADDRESS_TABLE] and int(source(state)) < 0:
-            return -_ENETUNREACH  # that had been a broadcast, say
-        return int(queue(parts, buf, last[_R_LAST + 2]))
+        local = last[_R_LAST + 1]
+        if local != st[_ADDRESS_TABLE]:
+            st[_DST] = last[_R_LAST]
+            if int(source(state)) < 0:
+                return -_ENETUNREACH  # that had been a broadcast, say
+            local = st[_SRC]
+        r[0] = last[_R_LAST]
+        r[1] = local
+        r[2] = port
+        r[3] = n
+        return int(put(buf, ring, tx, state))
 
     def send(self, buf):
         """Queues a datagram for the connected peer; -EDESTADDRREQ without one."""
@@ -318,45 +354,71 @@ class UDPSocket(PacketSocket):
         self._tx_ring[_R_BOUND] = 0
 
     @micropython.viper
-    def _emit(self, parts, at: int) -> int:
-        iface, state, _slot, ring, tx, frame, l4, _rx_ring, _rx = parts
+    def _egress(self) -> int:
+        build, iface, state, ring, tx, frame = self._parts
+        transmit, view = iface._way_out
         st = ptr32(state)
         r = ptr32(ring)
-        p = ptr8(l4)
-        st[_DST] = r[at + _R_REMOTE]
-        st[_SRC] = r[at + _R_LOCAL]
-        src = st[_SRC]
-        dst = st[_DST]
-        n = r[at + _R_LENGTH]
-        length = n + _UDP_HEADER
-        sport = r[_R_LOCAL_PORT]
-        dport = r[at + _R_PORT]
-        p[0] = sport >> 8
-        p[1] = sport & 255
-        p[2] = dport >> 8
-        p[3] = dport & 255
-        p[4] = length >> 8
-        p[5] = length & 255
-        r[0] = _UDP_HEADER
-        r[1] = r[at]
-        r[2] = n
-        r[_KERNEL_SUM] = (
-            ((src >> 16) & 0xFFFF)
-            + (src & 0xFFFF)
-            + ((dst >> 16) & 0xFFFF)
-            + (dst & 0xFFFF)
-            + _UDP
-            + length
-            + length
-            + sport
-            + dport
-        )
-        s = int(copy_sum(l4, tx, ring)) ^ 0xFFFF
-        if not s:
-            s = 0xFFFF  # 0 would say that there is no checksum (RFC 768)
-        p[6] = s >> 8
-        p[7] = s & 255
-        result = int(egress(iface, state, frame, length, _UDP, r[_R_HOP_LIMIT], 0))
-        if result == 0:
-            st[_C_UDP_TX] += 1
-        return result
+        count = 0
+        turn = r[_R_COUNT]
+        while turn > 0 and r[_R_COUNT]:
+            turn -= 1
+            ask = 0
+            r[_KERNEL_SUM] = 0
+            n = int(build(frame, state, ring, tx))
+            if not n:
+                ask = int(self._find_way())
+                if ask == -_EINPROGRESS:
+                    return count
+                if ask < 0:
+                    continue
+                r[_KERNEL_SUM] = 1
+                n = int(build(frame, state, ring, tx))
+            result = int(transmit(view, n))
+            if result:
+                if int(self._refused(result)):
+                    turn = 0
+            else:
+                st[_C_TX_FRAMES] += 1
+                st[_C_UDP_TX] += 1
+                count += 1
+            if ask:
+                self._renew(ask)
+        return count
+
+    @micropython.viper
+    def _find_way(self) -> int:
+        # As ipv4.find_way(), for the first datagram in the ring; that is dropped if there is none.
+        _build, iface, state, ring, _tx, frame = self._parts
+        ask = int(find_way(iface, state, frame))
+        if ask == -_EINPROGRESS:
+            set_due(state, ptr32(ring)[_R_SLOT], _ARP_RETRY)
+        elif ask < 0:
+            pop(ring)
+            self._error = 0 - ask
+        return ask
+
+    @micropython.viper
+    def _renew(self, hop: int):
+        _build, iface, state, _ring, _tx, frame = self._parts
+        request(iface, state, frame, _SRC, hop)
+
+    @micropython.viper
+    def _refused(self, result: int) -> int:
+        # The device has not taken a datagram: puts it back if there is no room now, and returns 1.
+        _build, _iface, state, ring, _tx, _frame = self._parts
+        failed(state, result)
+        if result != -_EAGAIN:
+            self._error = 0 - result
+            return 0
+        r = ptr32(ring)
+        head = r[_R_HEAD] - 1
+        if head < 0:
+            head = r[_R_CAPACITY] - 1
+        at = _R_RECORDS + head * _R_WORDS
+        r[_R_HEAD] = head
+        r[_R_START] = r[at]
+        r[_R_COUNT] += 1
+        r[_R_USED] += r[at + _R_LENGTH]
+        wake(state, r[_R_SLOT])
+        return 1
