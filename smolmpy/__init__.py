@@ -9,8 +9,7 @@ import sys
 __version__ = "0.1.0"
 
 # Where each name is, and before it what it imports: leaves first, because an import within an
-# import within an import needs more C stack than a small board has; but what takes most to compile
-# comes before what it imports, while there is room.
+# import within an import needs more C stack than a small board has.
 _PACKET = "iface.interface sockets.base sockets.ring sockets.packet "
 _SERVICE = _PACKET + "sockets.udp services.service "
 _MODULES = (
@@ -19,7 +18,7 @@ _MODULES = (
     "iface.poll iface.interface",
     "TCPSocket iface.interface sockets.base sockets.ranges sockets.tcp_options "
     "sockets.tcp_congestion sockets.tcp_connection sockets.tcp_cookie sockets.tcp_recovery "
-    "sockets.tcp_prediction_thumb sockets.tcp_input sockets.tcp_output sockets.tcp_settings "
+    "sockets.tcp_input sockets.tcp_output sockets.tcp_settings "
     "sockets.tcp",
     "UDPSocket " + _PACKET + "sockets.udp",
     "ICMPSocket " + _PACKET + "sockets.icmp",
@@ -33,6 +32,26 @@ _MODULES = (
 )
 
 _SUBMODULES = "net socket network aio"  # what `from smolmpy import` gives besides
+
+
+# These need 60 KB to be compiled, and leave many names. Each has a twin, which is taken where the
+# import fails: that is better than none, on a board that compiles and has the heap of an RP2040.
+_ASSEMBLY = ("sockets.tcp_prediction_thumb", "sockets.datagram_thumb")
+_SMALL = 256 * 1024
+
+
+def _spare():
+    try:
+        if not __file__.endswith(".py") or gc.mem_alloc() + gc.mem_free() > _SMALL:
+            return
+        open(__file__).close()
+    except (NameError, AttributeError, OSError):
+        return  # CPython; or frozen, so that there is no such file
+    for module in _ASSEMBLY:
+        sys.modules["smolmpy." + module] = None
+
+
+_spare()
 
 
 def __getattr__(name):
@@ -50,11 +69,7 @@ def __getattr__(name):
         __getattr__("Interface")
     for module in modules:
         gc.collect()  # what the compiler left over would lie between this one and the next
-        try:
-            found = __import__("smolmpy." + module, None, None, (name,))
-        except (ImportError, SyntaxError, AttributeError):
-            if not module.endswith("_thumb"):
-                raise
+        found = __import__("smolmpy." + module, None, None, (name,))
     found = getattr(found, name)
     globals()[name] = found
     return found

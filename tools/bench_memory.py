@@ -70,7 +70,7 @@ def _fits(image, files, paths, heap):
 
 def _heap_to_import(image, files, paths):
     """The least heap in which the server's modules can be imported, to a KiB."""
-    low, high = 0, _HEAP // _KIB - 8
+    low, high = 0, _HEAP // _KIB
     if not _fits(image, files, paths, high * _KIB):
         return None
     while high - low > 1:

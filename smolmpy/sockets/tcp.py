@@ -1,67 +1,4 @@
-"""TCP sockets (RFC 9293): what a program calls. tcp_input.py and tcp_output.py do the work.
-
-The control block is an array('I'), TCB for short. Its names are those of RFC 9293 section 3.3.1
-where that has one; times are milliseconds modulo 2^30, and 0 where a timer does not run.
-
-    0   the block of kernel calls: 4 words
-    4   STATE
-    5   FLAGS           see below
-    6   REMOTE, LOCAL   addresses
-    8   PORTS           remote << 16 | local
-    9   ISS, SND_UNA, SND_NXT
-    12  SND_MAX         the highest SND_NXT there was: beyond it nothing has been sent
-    13  SND_WND, SND_WL1, SND_WL2
-    16  MAX_WND         the largest window that the peer has offered
-    17  IRS, RCV_NXT
-    19  RCV_ADV         right edge of the window that we have offered
-    20  RCV_ACKED       the last RCV_NXT that we have told
-    21  MSS             most payload in a segment that we send
-    22  RX_HEAD, RX_LEN, RX_SIZE    the receive ring: where to read, how much, and its size
-    25  TX_HEAD, TX_LEN, TX_SIZE    the send ring: the byte of SND_UNA, how much, and its size
-    28  SRTT, RTTVAR    times 8 and times 4 (RFC 6298); SRTT 0 before the first sample
-    30  RTO             milliseconds, before backoff
-    31  RTT_SEQ, RTT_TIME           the segment that is being timed, while TIMING is set
-    33  BACKOFF         how often the retransmission timer has fired in a row
-    34  RETRANSMIT      when it fires next; also the persist timer, while the window is closed
-    35  ACK_DUE         when a delayed ACK goes out
-    36  IDLE_DUE        when TIME-WAIT ends, or a keep-alive probe goes out
-    37  PROGRESS        when the peer last acknowledged something, or had nothing to acknowledge
-    38  DUP_ACKS        how many in a row
-    39  FIN_SEQ         the peer's FIN, received but not reached, while FIN_AHEAD is set
-    40  ERROR           errno that ended the connection, until it has been told
-    41  CWND, SSTHRESH  the congestion window and the slow start threshold, bytes
-    43  RECOVER         SND_MAX when the last loss was noticed
-    44  HIGH_RXT        up to where holes have been filled in this recovery
-    45  SHIFTS          window scale: ours << 8 | the peer's
-    46  TS_RECENT       the timestamp to echo
-    47  CHALLENGES      the second of the last challenge ACK << 8 | how many there were in it
-    48  HEARD           CLOCK when the peer was last heard of
-    49  SND_SMALL       the end of the last segment that was less than full
-    50  LAST_PIECE      the first sequence number of the last segment that came before its turn
-    51  RETRANSMITS, TIMEOUTS, DUPLICATES, OUT_OF_ORDER     counts
-    55  DUP_DUE         segments that came before their turn, and have not been answered
-    56  DSACK_FROM, DSACK_LEN   what has come twice, to be reported (RFC 2883)
-    58  PRIOR_CWND, PRIOR_SSTHRESH  from before the last loss, or what seemed one
-    60  REPEATS         low half: segments sent again since then, of which the peer has not said
-                        that it has had them twice; high half: how many more than three segments
-                        may overtake one before it is taken for lost
-    61  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN, 8 quiet; 16 NewReno,
-                        32 CUBIC; 64 a handler
-    62  HOP_LIMIT
-    63  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
-    67  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
-    68  the list of what we have beyond RCV_NXT
-    then, at SACKED, the other list, and behind it CUBIC's words, if that is chosen
-
-FLAGS: 1 ACK_NOW, an ACK is due at once; 2 NO_DELAY, Nagle's algorithm is off; 4 RESET, an RST is
-due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any address; 32 TIMING;
-64 FIN_AHEAD; 128 FIN_SEEN, the peer's stream has ended; 256 PROBE, a byte goes out in spite of
-the window; 512 AGAIN, the segment at SND_UNA goes out again; 1024 RECOVERY, losses are being made
-good; agreed with the peer: 2048 SACK, 4096 TIMESTAMPS, 8192 ECN, 65536 SCALE; 16384 ECHO, the peer
-is to hear of congestion; 32768 CWR, it is to hear that we have slowed down; 131072 WHOLE, more
-than a small segment has been acknowledged at once; 262144 TIMED_OUT, RECOVER is from a timeout;
-524288 END_TOLD, the handler knows that the peer's stream has ended.
-"""
+"""TCP sockets (RFC 9293): what a program calls. tcp_input.py and tcp_output.py do the work."""
 
 import micropython
 from micropython import const
@@ -80,6 +17,68 @@ except (ImportError, SyntaxError, AttributeError):
     from .tcp_prediction import ingress
 
     SENDING = None
+
+# The control block is an array('I'), TCB for short. Its names are those of RFC 9293 section 3.3.1
+# where that has one; times are milliseconds modulo 2^30, and 0 where a timer does not run.
+#
+#     0   the block of kernel calls: 4 words
+#     4   STATE
+#     5   FLAGS           see below
+#     6   REMOTE, LOCAL   addresses
+#     8   PORTS           remote << 16 | local
+#     9   ISS, SND_UNA, SND_NXT
+#     12  SND_MAX         the highest SND_NXT there was: beyond it nothing has been sent
+#     13  SND_WND, SND_WL1, SND_WL2
+#     16  MAX_WND         the largest window that the peer has offered
+#     17  IRS, RCV_NXT
+#     19  RCV_ADV         right edge of the window that we have offered
+#     20  RCV_ACKED       the last RCV_NXT that we have told
+#     21  MSS             most payload in a segment that we send
+#     22  RX_HEAD, RX_LEN, RX_SIZE    the receive ring: where to read, how much, and its size
+#     25  TX_HEAD, TX_LEN, TX_SIZE    the send ring: the byte of SND_UNA, how much, and its size
+#     28  SRTT, RTTVAR    times 8 and times 4 (RFC 6298); SRTT 0 before the first sample
+#     30  RTO             milliseconds, before backoff
+#     31  RTT_SEQ, RTT_TIME           the segment that is being timed, while TIMING is set
+#     33  BACKOFF         how often the retransmission timer has fired in a row
+#     34  RETRANSMIT      when it fires next; also the persist timer, while the window is closed
+#     35  ACK_DUE         when a delayed ACK goes out
+#     36  IDLE_DUE        when TIME-WAIT ends, or a keep-alive probe goes out
+#     37  PROGRESS        when the peer last acknowledged something, or had nothing to acknowledge
+#     38  DUP_ACKS        how many in a row
+#     39  FIN_SEQ         the peer's FIN, received but not reached, while FIN_AHEAD is set
+#     40  ERROR           errno that ended the connection, until it has been told
+#     41  CWND, SSTHRESH  the congestion window and the slow start threshold, bytes
+#     43  RECOVER         SND_MAX when the last loss was noticed
+#     44  HIGH_RXT        up to where holes have been filled in this recovery
+#     45  SHIFTS          window scale: ours << 8 | the peer's
+#     46  TS_RECENT       the timestamp to echo
+#     47  CHALLENGES      the second of the last challenge ACK << 8 | how many there were in it
+#     48  HEARD           CLOCK when the peer was last heard of
+#     49  SND_SMALL       the end of the last segment that was less than full
+#     50  LAST_PIECE      the first sequence number of the last segment that came before its turn
+#     51  RETRANSMITS, TIMEOUTS, DUPLICATES, OUT_OF_ORDER     counts
+#     55  DUP_DUE         segments that came before their turn, and have not been answered
+#     56  DSACK_FROM, DSACK_LEN   what has come twice, to be reported (RFC 2883)
+#     58  PRIOR_CWND, PRIOR_SSTHRESH  from before the last loss, or what seemed one
+#     60  REPEATS         low half: segments sent again since then, of which the peer has not said
+#                         that it has had them twice; high half: how many more than three segments
+#                         may overtake one before it is taken for lost
+#     61  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN, 8 quiet; 16 NewReno,
+#                         32 CUBIC; 64 a handler
+#     62  HOP_LIMIT
+#     63  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
+#     67  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
+#     68  the list of what we have beyond RCV_NXT
+#     then, at SACKED, the other list, and behind it CUBIC's words, if that is chosen
+#
+# FLAGS: 1 ACK_NOW, an ACK is due at once; 2 NO_DELAY, Nagle's algorithm is off; 4 RESET, an RST
+# is due; 8 PASSIVE, the connection came to a listener; 16 ANY, that listened at any address; 32
+# TIMING; 64 FIN_AHEAD; 128 FIN_SEEN, the peer's stream has ended; 256 PROBE, a byte goes out in
+# spite of the window; 512 AGAIN, the segment at SND_UNA goes out again; 1024 RECOVERY, losses are
+# being made good; agreed with the peer: 2048 SACK, 4096 TIMESTAMPS, 8192 ECN, 65536 SCALE; 16384
+# ECHO, the peer is to hear of congestion; 32768 CWR, it is to hear that we have slowed down;
+# 131072 WHOLE, more than a small segment has been acknowledged at once; 262144 TIMED_OUT, RECOVER
+# is from a timeout; 524288 END_TOLD, the handler knows that the peer's stream has ended.
 
 _WORK = const(6)
 _DIRTY = const(30)
