@@ -134,10 +134,11 @@ def test_tap_that_is_down(target, network, need):
     script = (
         "from smolmpy.phy.tap import TapDevice;"
         f"d = TapDevice('{name}'); b = bytearray(60);"
-        "print(d.receive(b), d.transmit(b, 60), d.transmit(b, 5)); d.close(); d.close()"
+        "print(d.receive(b), d.transmit(b, 60), d.transmit(b, 5)); d.close(); d.close();"
+        "print(d.receive(b), d.transmit(b, 60))"
     )
     try:
-        assert run_code(target, script) == "0 -5 -22\n"
+        assert run_code(target, script) == "0 -5 -22\n-9 -9\n"
     finally:
         netns.keep_tap(name, False)
 

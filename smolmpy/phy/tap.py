@@ -5,6 +5,7 @@ See Documentation/networking/tuntap.rst in the Linux sources.
 
 import struct
 
+import micropython
 from micropython import const
 
 try:
@@ -19,7 +20,7 @@ _EMSGSIZE = const(90)
 _EIO = const(5)
 _EAGAIN = const(11)
 _EINTR = const(4)
-_O_NONBLOCK = const(0o4000)
+_O_RDWR_NONBLOCK = const(0o4002)
 _IFF_TAP_NO_PI = const(0x1002)
 
 
@@ -36,35 +37,49 @@ class TapDevice:
             raise ValueError("name")
         self.mtu = mtu
         self.name = name
-        self._fd = _check(libc.open_rw("/dev/net/tun", _O_NONBLOCK))
+        self._fd = _check(libc.open_fd("/dev/net/tun", _O_RDWR_NONBLOCK))
         # struct ifreq: 16 bytes of name, a union that the flags begin, 40 bytes in all
         request = bytearray(40)
         struct.pack_into("16sH", request, 0, name.encode(), _IFF_TAP_NO_PI)
-        code = libc.ioctl(self._fd, 0x400454CA, request)  # TUNSETIFF
-        if code < 0:
-            self.close()
-            _check(code)
         self._spill = bytearray(1)
-        self._buf = None
-        self._parts = None
+        self._gather(None, 0, None)
+        try:
+            _check(libc.ioctl(self._fd, 0x400454CA, request))  # TUNSETIFF
+        except OSError:
+            self.close()
+            raise
 
-    def receive(self, buf):
+    def _gather(self, buf, size, parts):
+        # What the methods below need, in one look-up each.
+        self._way_in = (buf, size, parts, self._fd, libc.readv, libc.errno)
+        self._way_out = (self._fd, libc.write, libc.errno)
+
+    def _meet(self, buf):
         # A read cuts a long frame silently: what does not fit runs over into `_spill`.
-        if buf is not self._buf:
-            self._parts = libc.vector(buf, self._spill)
-            self._buf = buf
-        n = libc.readv(self._fd, self._parts)
-        if n > 0:
-            return n if n <= len(buf) else -_EMSGSIZE
-        return 0 if n == -_EAGAIN or n == -_EINTR else n
+        self._gather(buf, len(buf), libc.vector(buf, self._spill))
 
-    def transmit(self, buf, length):
-        n = libc.write(self._fd, buf, length)
+    @micropython.viper
+    def receive(self, buf) -> int:
+        known, size, parts, fd, readv, errno = self._way_in
+        if known is not buf:
+            self._meet(buf)
+            known, size, parts, fd, readv, errno = self._way_in
+        n = int(readv(fd, parts, 2))
+        if n >= 0:
+            return n if n <= int(size) else -_EMSGSIZE
+        n = int(errno())
+        return 0 if n == _EAGAIN or n == _EINTR else 0 - n
+
+    @micropython.viper
+    def transmit(self, buf, length: int) -> int:
+        fd, write, errno = self._way_out
+        n = int(write(fd, buf, length))
         if n == length:
             return 0
-        if n == -_EINTR:
-            return -_EAGAIN
-        return n if n < 0 else -_EIO
+        if n >= 0:
+            return -_EIO
+        n = int(errno())
+        return -_EAGAIN if n == _EINTR else 0 - n
 
     def fileno(self):
         return self._fd
@@ -73,9 +88,10 @@ class TapDevice:
         if self._fd >= 0:
             libc.close(self._fd)
             self._fd = -1
+            self._gather(None, 0, None)
 
 
 def _check(n):
     if n < 0:
-        raise OSError(-n)
+        raise OSError(libc.errno())
     return n
