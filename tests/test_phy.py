@@ -134,10 +134,70 @@ def test_tap_that_is_down(target, network, need):
     script = (
         "from smolmpy.phy.tap import TapDevice;"
         f"d = TapDevice('{name}'); b = bytearray(60);"
-        "print(d.receive(b), d.transmit(b, 60), d.transmit(b, 5)); d.close(); d.close()"
+        "print(d.receive(b), d.transmit(b, 60), d.transmit(b, 5)); d.close(); d.close();"
+        "print(d.receive(b), d.transmit(b, 60))"
     )
     try:
-        assert run_code(target, script) == "0 -5 -22\n"
+        assert run_code(target, script) == "0 -5 -22\n-9 -9\n"
+    finally:
+        netns.keep_tap(name, False)
+
+
+QUEUE = """
+from smolmpy.phy.packet import PacketDevice
+from smolmpy.phy.tap import TapDevice
+import time
+frame = bytearray(60)
+frame[:14] = b"\\x02\\0\\0\\0\\0\\1\\x02\\0\\0\\0\\0\\x64\\x88\\xb5"
+buf = bytearray(1514)
+tap = TapDevice("{name}")
+other = PacketDevice("{name}")
+def send(n):
+    for _ in range(n):
+        assert other.transmit(frame, 60) == 0
+def take(calls):
+    return [tap.receive(buf) for _ in range(calls)]
+send(1)
+while not tap.receive(buf):  # the interface may come up a moment later
+    time.sleep(0.01)
+    send(1)
+while tap.receive(buf):
+    pass
+send(1)
+print("alone", take(2))
+tap.transmit(frame, 60)
+send(2)
+print("taken to be alone", take(5))
+send(100)
+calls = got = 0
+while got < 100 and calls < 300:
+    calls += 1
+    got += tap.receive(buf) == 60
+print("flood", got, 100 < calls <= 132)
+send(3)
+print("burst", take(5))
+send(1)
+print("alone", take(2))
+send(2)
+print("answered", take(1), tap.transmit(frame, 60), take(1))
+"""
+
+
+@pytest.mark.parametrize("target", ["unix-ffi", "cpython"], indirect=True)
+def test_tap_that_foresees(target, network, need):
+    """It looks in vain less often, and takes every frame, two calls later at most."""
+    name = f"see-{target.name[:8]}"
+    need(netns.keep_tap, name)
+    try:
+        need(ip, "link", "set", name, "addrgenmode", "none", "multicast", "on", "up")
+        assert run_code(target, QUEUE.format(name=name)).splitlines() == [
+            "alone [60, 0]",
+            "taken to be alone [60, 0, 0, 60, 0]",
+            "flood 100 True",
+            "burst [60, 60, 60, 0, 0]",
+            "alone [60, 0]",
+            "answered [60] 0 [60]",
+        ]
     finally:
         netns.keep_tap(name, False)
 

@@ -32,7 +32,7 @@ _FOLDER = BUILD / "bench"
 _TAP = "tap0"
 _VETH, _PEER = "veth0", "veth1"
 _KERNEL_LINUX, _KERNEL = "192.168.70.100/24", "192.168.70.1"
-_ROUNDS = 3
+_ROUNDS = 5
 _SECONDS = 0.7
 
 # Waits until its device has been moved into its network, then serves.

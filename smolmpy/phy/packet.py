@@ -96,10 +96,10 @@ class PacketDevice:
             return -_ENOMEM
 
     def _receive_libc(self, buf):
-        n = libc.recv(self._fd, buf, _MSG_DONTWAIT_TRUNC)
+        n = libc.recv(self._fd, buf, len(buf), _MSG_DONTWAIT_TRUNC)
         if n >= 0:
             return n if n <= len(buf) else -_EMSGSIZE
-        return _idle(n)
+        return _idle(-libc.errno())
 
     def transmit(self, buf, length):
         try:

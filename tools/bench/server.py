@@ -22,20 +22,19 @@ _CONNECTIONS = const(4)
 
 
 @micropython.viper
-def _udp_echo(device, iface, udp, buf):
+def _same(socket, payload, n):
+    return n
+
+
+@micropython.viper
+def _udp_echo(device, iface):
     ticks = ticks_ms
     wait = board.wait
     poll = iface.poll
     poll_delay = iface.poll_delay
-    recv_into = udp.recv_into
-    send_to = udp.send_to
     while True:
         now = ticks()
-        moved = int(poll(now))
-        while int(recv_into(buf)) > 0:
-            send_to(buf, udp.remote_addr, udp.remote_port)
-            moved = 1
-        if not moved:
+        if not int(poll(now)):
             wait(device, poll_delay(now))
 
 
@@ -96,15 +95,23 @@ def _tcp_source(device, iface, tcp, buf):
                 wait(device, poll_delay(now))
 
 
+@micropython.viper
 def _tcp_connections(device, iface, sockets, buf):
+    ticks = ticks_ms
+    wait = board.wait
+    poll = iface.poll
+    poll_delay = iface.poll_delay
+    recv_into = [tcp.recv_into for tcp in sockets]
     while True:
-        now = ticks_ms()
-        moved = iface.poll(now)
-        for tcp in sockets:
-            if tcp.recv_into(buf) != -11:
-                _again(tcp, _ECHO)
+        now = ticks()
+        moved = int(poll(now))
+        i = 0
+        while i < _CONNECTIONS:
+            if int(recv_into[i](buf)) != -11:
+                _again(sockets[i], _ECHO)
+            i += 1
         if not moved:
-            board.wait(device, iface.poll_delay(now))
+            wait(device, poll_delay(now))
 
 
 def _again(tcp, port):
@@ -123,9 +130,10 @@ def _main(role):
     message = bytearray(_MESSAGE)
     print("ready")
     if role.startswith("udp_echo"):
-        udp = iface.add(UDPSocket(64 * _MESSAGE, 64 * _MESSAGE, packets=64))
+        udp = iface.add(UDPSocket(_MESSAGE, _MESSAGE))
         udp.bind(_ECHO)
-        _udp_echo(device, iface, udp, message)
+        udp.handler = _same
+        _udp_echo(device, iface)
     elif role == "tcp_echo":
         _tcp_echo(device, iface, iface.add(TCPSocket(4096, 4096)), message)
     elif role == "tcp_sink":
