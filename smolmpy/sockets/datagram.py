@@ -1,13 +1,17 @@
 """What moves packets between a socket's rings, the program's buffers and the frame, one call each.
 
-take(buf, room, ring, rx) -> int
+handle(ring, data, other, answers) -> object
+    Makes what the functions below know a ring by: its book, its bytes, the socket's other ring.
+
+take(buf, room, inbox) -> int
     Takes the first packet out of a ring and copies the `room` bytes of it that fit to buf. Returns
     its whole length, or -EAGAIN without one; who it was from stays readable at LAST.
 
-put(buf, ring, tx, state) -> int
-    Appends ring[3] bytes of buf to a ring, for the address in ring[0], from that in ring[1], to
-    the port in ring[2], and marks the socket as having something to send. Returns the length,
-    -EMSGSIZE or -EAGAIN.
+put(buf, n, outbox, state) -> int
+    Appends n bytes of buf to a ring and marks the socket as having something to send. If its
+    handle has `answers` set they go to where the other ring's LAST is from; else to the address in
+    the ring's first word, from that in the second, to the port in the third. Returns n, -EMSGSIZE,
+    -EAGAIN, -EDESTADDRREQ without a LAST, or -1 where LAST was not sent to our first address.
 
 arrive(l4, state, n, places) -> int
     Judges a datagram in a packet of n bytes; one that is sound goes where places() says, if it is
@@ -15,11 +19,11 @@ arrive(l4, state, n, places) -> int
     been dealt with; or, for a socket without a ring, its slot + 1 << 16 | the datagram's length:
     that lies where it is, and LAST tells who sent it.
 
-build(frame, state, ring, tx) -> int
-    Takes the first datagram out of a ring and makes a frame of it. ring[3] is 1 where PEER is
-    where it goes to; otherwise that is a known neighbor (iface/header.py). Returns the frame's
-    length, or 0 with the datagram still in its ring, and SRC and DST set, where the neighbor is
-    not that simple.
+build(frame, state, outbox) -> int
+    Takes the first datagram out of a ring, makes a frame of it and counts that as sent. The ring's
+    fourth word is 1 where PEER is where it goes to; otherwise that is a known neighbor
+    (iface/header.py). Returns the frame's length, or 0 with the datagram still in its ring, and
+    SRC and DST set, where the neighbor is not that simple.
 
 places(slots), enter(places, slot, ring, rx)
     Make what arrive() needs to find the receive rings of `slots` sockets, and enter one.
@@ -44,8 +48,11 @@ _LAST_PORTS = const(106)
 _LAST_SRC = const(107)
 _LAST_DST = const(108)
 _LAST_SLOT = const(109)
+_ADDRESS_TABLE = const(128)
 
+_C_TX_FRAMES = const(33)
 _C_UDP_RX = const(69)
+_C_UDP_TX = const(70)
 _C_UDP_MALFORMED = const(71)
 _C_UDP_CHECKSUM = const(72)
 _C_UDP_FULL = const(74)
@@ -57,8 +64,9 @@ _R_SIZE = const(10)
 _R_LAST = const(11)
 _R_LOCAL_PORT = const(15)
 _R_HOP_LIMIT = const(16)
-_R_SLOT = const(19)
-_R_RECORDS = const(20)
+_R_LIMIT = const(17)
+_R_SLOT = const(20)
+_R_RECORDS = const(21)
 _R_WORDS = const(5)
 _R_LENGTH = const(1)
 _R_REMOTE = const(2)
@@ -68,11 +76,17 @@ _R_PORT = const(4)
 _UDP = const(17)
 _UDP_HEADER = const(8)
 _EAGAIN = const(11)
+_EDESTADDRREQ = const(89)
 _EMSGSIZE = const(90)
 
 
+def handle(ring, data, other, answers):
+    return ring, data, other, answers
+
+
 @micropython.viper
-def take(buf, room: int, ring, rx) -> int:
+def take(buf, room: int, inbox) -> int:
+    ring, rx, _other, _answers = inbox
     r = ptr32(ring)
     if not r[_R_COUNT]:
         return -_EAGAIN
@@ -87,9 +101,20 @@ def take(buf, room: int, ring, rx) -> int:
 
 
 @micropython.viper
-def put(buf, ring, tx, state) -> int:
+def put(buf, n: int, outbox, state) -> int:
+    ring, tx, other, answers = outbox
     r = ptr32(ring)
-    n = r[3]
+    if int(answers):
+        last = ptr32(other)
+        if not last[_R_LAST + 2]:
+            return -_EDESTADDRREQ
+        if n > r[_R_LIMIT]:
+            return -_EMSGSIZE
+        if last[_R_LAST + 1] != ptr32(state)[_ADDRESS_TABLE]:
+            return -1
+        r[0] = last[_R_LAST]
+        r[1] = last[_R_LAST + 1]
+        r[2] = last[_R_LAST + 2]
     if n > r[_R_SIZE]:
         return -_EMSGSIZE
     at = int(reserve(ring, n))
@@ -162,7 +187,8 @@ def arrive(l4, state, n: int, places) -> int:
 
 
 @micropython.viper
-def build(frame, state, ring, tx) -> int:
+def build(frame, state, outbox) -> int:
+    ring, tx, _other, _answers = outbox
     st = ptr32(state)
     r = ptr32(ring)
     f = ptr8(frame)
@@ -205,6 +231,8 @@ def build(frame, state, ring, tx) -> int:
     f[40] = s >> 8
     f[41] = s & 255
     pop(ring)
+    st[_C_TX_FRAMES] = st[_C_TX_FRAMES] + 1
+    st[_C_UDP_TX] = st[_C_UDP_TX] + 1
     return size
 
 

@@ -34,7 +34,10 @@ _N_HI = const(1)
 _N_LO = const(2)
 _N_TIME = const(3)
 
+_COUNTERS = const(32)
+_C_TX_FRAMES = const(33)
 _C_UDP_RX = const(69)
+_C_UDP_TX = const(70)
 _C_UDP_MALFORMED = const(71)
 _C_UDP_CHECKSUM = const(72)
 _C_UDP_FULL = const(74)
@@ -49,9 +52,11 @@ _R_SIZE = const(10)
 _R_LAST = const(11)
 _R_LOCAL_PORT = const(15)
 _R_HOP_LIMIT = const(16)
+_R_LIMIT = const(17)
 _R_BYTES = const(18)
-_R_SLOT = const(19)
-_R_RECORDS = const(20)
+_R_OTHER = const(19)
+_R_SLOT = const(20)
+_R_RECORDS = const(21)
 _R_WORDS = const(5)
 _R_LENGTH = const(1)
 _R_REMOTE = const(2)
@@ -61,13 +66,21 @@ _R_PORT = const(4)
 _UDP = const(17)
 _UDP_HEADER = const(8)
 _EAGAIN = const(11)
+_EDESTADDRREQ = const(89)
 _EMSGSIZE = const(90)
 
 
+def handle(ring, data, other, answers):
+    # A ring's address, odd for answers. Whoever has it keeps all three alive.
+    ring[_R_BYTES] = addressof(data) & 0xFFFFFFFF
+    ring[_R_OTHER] = addressof(other) & 0xFFFFFFFF
+    return addressof(ring) | (1 if answers else 0)
+
+
 @micropython.asm_thumb
-def take(r0, r1, r2, r3):
-    # r0 buf, r1 room, r2 ring, r3 its bytes, then those of the packet; r6 the packet's record, r12
-    # its length, r7 bytes left
+def take(r0, r1, r2):
+    # r0 buf, r1 room, r2 ring, r3 the packet's bytes, r6 its record, r12 its length, r7 bytes left
+    ldr(r3, [r2, 4 * _R_BYTES])
     ldr(r4, [r2, 4 * _R_COUNT])
     cmp(r4, 0)
     bne(SOME)
@@ -164,11 +177,47 @@ def take(r0, r1, r2, r3):
 
 @micropython.asm_thumb
 def put(r0, r1, r2, r3):
-    # r0 buf, r1 ring, r2 its bytes, r3 state; r4 length, then bytes left, r6 offset in the ring
-    ldr(r4, [r1, 12])
+    # r0 buf, r1 length, then ring, r2 ring, then its bytes, r3 state; r4 length, then bytes left,
+    # r6 offset in the ring
+    mov(r4, r1)
+    mov(r1, r2)
+    mov(r5, 1)
+    bic(r1, r5)
+    tst(r2, r5)
+    beq(ADDRESSED)
+    cmp(r3, 0)
+    beq(ELSEWHERE)  # the socket is on no interface
+    ldr(r5, [r1, 4 * _R_OTHER])
+    ldr(r6, [r5, 4 * _R_LAST + 8])
+    cmp(r6, 0)
+    bne(SOMEBODY)
+    mov(r0, _EDESTADDRREQ)
+    neg(r0, r0)
+    b(END)
+    label(SOMEBODY)
+    str(r6, [r1, 8])
+    ldr(r6, [r1, 4 * _R_LIMIT])
+    cmp(r4, r6)
+    bhi(TOO_LONG)
+    ldr(r6, [r5, 4 * _R_LAST])
+    str(r6, [r1, 0])
+    ldr(r6, [r5, 4 * _R_LAST + 4])
+    str(r6, [r1, 4])
+    mov(r7, 1)
+    lsl(r7, r7, 9)
+    add(r7, r7, r3)
+    ldr(r7, [r7, 0])  # our first address
+    cmp(r6, r7)
+    beq(ADDRESSED)
+    label(ELSEWHERE)
+    mov(r0, 0)
+    sub(r0, 1)
+    b(END)
+    label(ADDRESSED)
     ldr(r5, [r1, 4 * _R_SIZE])
     cmp(r4, r5)
     bls(SMALL)
+    label(TOO_LONG)
     mov(r0, _EMSGSIZE)
     neg(r0, r0)
     b(END)
@@ -232,6 +281,7 @@ def put(r0, r1, r2, r3):
     ldr(r5, [r1, 4 * _R_USED])
     add(r5, r5, r4)
     str(r5, [r1, 4 * _R_USED])
+    ldr(r2, [r1, 4 * _R_BYTES])
     # as schedule.wake()
     ldr(r5, [r1, 4 * _R_SLOT])
     mov(r1, 15)
@@ -575,9 +625,9 @@ def arrive(r0, r1, r2, r3):
 
 
 @micropython.asm_thumb
-def build(r0, r1, r2, r3):
-    # r0 frame from its third byte on, which is aligned, r1 state, r2 ring, r3 its bytes, then
-    # those of the datagram; r12 its record, then its length
+def build(r0, r1, r2):
+    # r0 frame from its third byte on, which is aligned, r1 state, r2 ring, r3 the datagram's
+    # bytes, r12 its record, then its length
     add(r0, 2)
     ldr(r4, [r2, 4 * _R_HEAD])
     mov(r5, 4 * _R_WORDS)
@@ -710,6 +760,14 @@ def build(r0, r1, r2, r3):
     data(2, 0xBA64)  # rev16 r4, r4
     str(r4, [r0, 36])
     lsl(r4, r4, 1)  # it is in the pseudo-header too
+    add(r1, 4 * _COUNTERS)
+    ldr(r3, [r1, 4 * (_C_TX_FRAMES - _COUNTERS)])
+    add(r3, 1)
+    str(r3, [r1, 4 * (_C_TX_FRAMES - _COUNTERS)])
+    add(r1, 120)
+    ldr(r3, [r1, 4 * (_C_UDP_TX - _COUNTERS) - 120])
+    add(r3, 1)
+    str(r3, [r1, 4 * (_C_UDP_TX - _COUNTERS) - 120])
     mov(r1, _UDP)
     lsl(r1, r1, 8)
     add(r4, r4, r1)
@@ -717,6 +775,7 @@ def build(r0, r1, r2, r3):
     mov(r4, 0)
     adc(r5, r4)
     ldr(r7, [r7, 0])
+    ldr(r3, [r2, 4 * _R_BYTES])
     add(r3, r3, r7)
     ldr(r4, [r2, 4 * _R_COUNT])
     sub(r4, 1)

@@ -10,9 +10,9 @@ from .base import Socket, buffer, write_addr
 from .ring import clear, commit, make, pop, reserve
 
 try:
-    from .datagram_thumb import put, take
+    from .datagram_thumb import handle, put, take
 except (ImportError, SyntaxError, AttributeError):
-    from .datagram import put, take
+    from .datagram import handle, put, take
 
 _SRC = const(7)
 _DST = const(8)
@@ -21,8 +21,8 @@ _R_COUNT = const(5)
 _R_CAPACITY = const(6)
 _R_LAST = const(11)
 _R_HOP_LIMIT = const(16)
-_R_SLOT = const(19)
-_R_RECORDS = const(20)
+_R_SLOT = const(20)
+_R_RECORDS = const(21)
 _R_WORDS = const(5)
 _R_REMOTE = const(2)
 _R_LOCAL = const(3)
@@ -43,14 +43,13 @@ def queue(outbox, buf, port: int) -> int:
 
     Returns its length, -EAGAIN or -EMSGSIZE.
     """
-    put, length, _source, state, ring, tx, _rx_ring = outbox
+    put, length, _source, state, ring, rings, _rx_ring = outbox
     st = ptr32(state)
     r = ptr32(ring)
     r[0] = st[_DST]
     r[1] = st[_SRC]
     r[2] = port
-    r[3] = int(length(buf))
-    return int(put(buf, ring, tx, state))
+    return int(put(buf, length(buf), rings, state))
 
 
 class PacketSocket(Socket):
@@ -102,15 +101,15 @@ class PacketSocket(Socket):
         iface = self.iface
         state = reference(self._st)
         tx_ring = reference(self._tx_ring)
-        tx = reference(self._tx)
         rx_ring = reference(self._rx_ring)
-        self._inbox = (take, len, rx_ring, reference(self._rx))
-        self._outbox = (put, len, source, state, tx_ring, tx, rx_ring)
+        out = handle(self._tx_ring, self._tx, self._rx_ring, 0)
+        self._inbox = (take, len, handle(self._rx_ring, self._rx, self._tx_ring, 0))
+        self._outbox = (put, len, source, state, tx_ring, out, rx_ring)
         frame = l4 = None
         if iface is not None:
             frame = reference(iface._frame)
             l4 = reference(iface._l4)
-        self._parts = (iface, state, tx_ring, tx, frame, l4)
+        self._parts = (iface, state, tx_ring, reference(self._tx), frame, l4)
 
     def _detach(self):
         super()._detach()
@@ -129,8 +128,8 @@ class PacketSocket(Socket):
         A result above len(buf) means that the rest was cut off. -EAGAIN when there is none, or an
         error that the net reported, once.
         """
-        take, length, ring, rx = self._inbox
-        n = int(take(buf, length(buf), ring, rx))
+        take, length, inbox = self._inbox
+        n = int(take(buf, length(buf), inbox))
         return n if n >= 0 else int(self._nothing())
 
     def _nothing(self):

@@ -17,7 +17,7 @@ _T_RX_SIZE = const(24)
 _F_RESET = const(4)
 _R_HEAD = const(4)
 _R_COUNT = const(5)
-_R_RECORDS = const(20)
+_R_RECORDS = const(21)
 _R_WORDS = const(5)
 _R_LENGTH = const(1)
 

@@ -12,8 +12,9 @@ The packets' bytes lie in a buffer of the caller; a small array('I') keeps the b
     14  BOUND           the local address that packets leave from, 0 for the one that fits
     15  LOCAL_PORT, HOP_LIMIT   what they leave with
     17  LIMIT           the longest that may leave
-    18  BYTES           where the buffer lies, where compiled code has been told
-    19  SLOT            the slot of the socket that sends what is in the ring
+    18  BYTES, OTHER    where the buffer lies, and the socket's other ring, once handle() or
+                        enter() of datagram_thumb.py has been called
+    20  SLOT            the slot of the socket that sends what is in the ring
     then, for each packet: OFFSET, LENGTH, REMOTE, LOCAL (addresses), PORT (the remote one)
 """
 
@@ -34,7 +35,7 @@ _R_BOUND = const(14)
 _R_LOCAL_PORT = const(15)
 _R_HOP_LIMIT = const(16)
 _R_LIMIT = const(17)
-_R_RECORDS = const(20)
+_R_RECORDS = const(21)
 _R_WORDS = const(5)
 _R_OFFSET = const(0)
 _R_LENGTH = const(1)

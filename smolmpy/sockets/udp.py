@@ -18,11 +18,10 @@ from .packet import PacketSocket
 from .ring import pop
 
 try:
-    from .datagram_thumb import arrive, build, enter, places
+    from .datagram_thumb import arrive, build, enter, handle, places, put
 except (ImportError, SyntaxError, AttributeError):
-    from .datagram import arrive, build, enter, places
+    from .datagram import arrive, build, enter, handle, places, put
 
-_KERNEL_SUM = const(3)
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
@@ -36,6 +35,7 @@ _ADDRESS_TABLE = const(128)
 _C_TX_FRAMES = const(33)
 _C_UDP_TX = const(70)
 
+_R_TO_PEER = const(3)  # for build()
 _R_HEAD = const(4)
 _R_COUNT = const(5)
 _R_CAPACITY = const(6)
@@ -46,8 +46,8 @@ _R_BOUND = const(14)
 _R_LOCAL_PORT = const(15)
 _R_HOP_LIMIT = const(16)
 _R_LIMIT = const(17)
-_R_SLOT = const(19)
-_R_RECORDS = const(20)
+_R_SLOT = const(20)
+_R_RECORDS = const(21)
 _R_WORDS = const(5)
 _R_LENGTH = const(1)
 
@@ -129,8 +129,11 @@ class UDPSocket(PacketSocket):
 
     def _gather(self):
         super()._gather()
-        iface, state, ring, tx, frame, _l4 = self._parts
-        self._parts = (build, iface, state, ring, tx, frame)
+        iface, state, ring, _tx, frame, _l4 = self._parts
+        out = handle(self._tx_ring, self._tx, self._rx_ring, 0)
+        self._parts = (build, iface, state, ring, out, frame)
+        answers = handle(self._tx_ring, self._tx, self._rx_ring, 1)
+        self._answers = (put, len, answers, state)
         self._in_place = None
         if iface is not None:
             rx_ring = reference(self._rx_ring)
@@ -165,7 +168,7 @@ class UDPSocket(PacketSocket):
             return
         st = ptr32(state)
         if st[_GROUP]:
-            self._answer_group(n)
+            self._send_in_place(n)
             return
         n = int(answer(frame, state, n + _UDP_HEADER, _UDP))
         if n:
@@ -177,7 +180,7 @@ class UDPSocket(PacketSocket):
                 st[_C_TX_FRAMES] += 1
 
     @micropython.viper
-    def _answer_group(self, n: int):
+    def _send_in_place(self, n: int):
         # What was sent to a group or to all is answered from our own address.
         _handler, _payload, _answer, iface, state, frame, ring = self._in_place
         st = ptr32(state)
@@ -270,7 +273,7 @@ class UDPSocket(PacketSocket):
     @micropython.viper
     def send_to(self, buf, addr, port: int) -> int:
         """Queues a datagram; returns its length, -EAGAIN (no room), -EMSGSIZE or -ENETUNREACH."""
-        put, length, source, state, ring, tx, rx_ring = self._outbox
+        put, length, source, state, ring, out, rx_ring = self._outbox
         r = ptr32(ring)
         if int(length(addr)) != 4 or port <= 0 or port >> 16:
             addr = self._checked(addr, port)
@@ -295,8 +298,7 @@ class UDPSocket(PacketSocket):
         r[0] = remote
         r[1] = local
         r[2] = port
-        r[3] = n
-        return int(put(buf, ring, tx, state))
+        return int(put(buf, n, out, state))
 
     def _checked(self, addr, port):
         check_port(port, "port", 1)
@@ -312,27 +314,24 @@ class UDPSocket(PacketSocket):
 
         Returns as send_to().
         """
-        put, length, source, state, ring, tx, rx_ring = self._outbox
+        put, length, out, state = self._answers
+        n = int(put(buf, length(buf), out, state))
+        return n if n != -1 else int(self._answer_group(buf))
+
+    @micropython.viper
+    def _answer_group(self, buf) -> int:
+        # As reply(), to what was not sent to our first address: a broadcast, say.
+        put, length, source, state, ring, out, rx_ring = self._outbox
+        st = ptr32(state)
         r = ptr32(ring)
         last = ptr32(rx_ring)
-        port = last[_R_LAST + 2]
-        if not port:
-            return -_EDESTADDRREQ
-        n = int(length(buf))
-        if n > r[_R_LIMIT]:
-            return -_EMSGSIZE
-        st = ptr32(state)
-        local = last[_R_LAST + 1]
-        if local != st[_ADDRESS_TABLE]:
-            st[_DST] = last[_R_LAST]
-            if int(source(state)) < 0:
-                return -_ENETUNREACH  # that had been a broadcast, say
-            local = st[_SRC]
-        r[0] = last[_R_LAST]
-        r[1] = local
-        r[2] = port
-        r[3] = n
-        return int(put(buf, ring, tx, state))
+        st[_DST] = last[_R_LAST]
+        if int(source(state)) < 0:
+            return -_ENETUNREACH
+        r[0] = st[_DST]
+        r[1] = st[_SRC]
+        r[2] = last[_R_LAST + 2]
+        return int(put(buf, length(buf), out, state))
 
     def send(self, buf):
         """Queues a datagram for the connected peer; -EDESTADDRREQ without one."""
@@ -355,41 +354,34 @@ class UDPSocket(PacketSocket):
 
     @micropython.viper
     def _egress(self) -> int:
-        build, iface, state, ring, tx, frame = self._parts
+        build, iface, state, ring, out, frame = self._parts
         transmit, view = iface._way_out
-        st = ptr32(state)
         r = ptr32(ring)
-        count = 0
-        turn = r[_R_COUNT]
-        while turn > 0 and r[_R_COUNT]:
-            turn -= 1
+        while r[_R_COUNT]:
+            r[_R_TO_PEER] = 0
             ask = 0
-            r[_KERNEL_SUM] = 0
-            n = int(build(frame, state, ring, tx))
+            n = int(build(frame, state, out))
             if not n:
                 ask = int(self._find_way())
                 if ask == -_EINPROGRESS:
-                    return count
+                    break
                 if ask < 0:
                     continue
-                r[_KERNEL_SUM] = 1
-                n = int(build(frame, state, ring, tx))
+                r[_R_TO_PEER] = 1
+                n = int(build(frame, state, out))
             result = int(transmit(view, n))
             if result:
-                if int(self._refused(result)):
-                    turn = 0
-            else:
-                st[_C_TX_FRAMES] += 1
-                st[_C_UDP_TX] += 1
-                count += 1
+                self._refused(result)
             if ask:
                 self._renew(ask)
-        return count
+            if result == -_EAGAIN:
+                break
+        return 0
 
     @micropython.viper
     def _find_way(self) -> int:
         # As ipv4.find_way(), for the first datagram in the ring; that is dropped if there is none.
-        _build, iface, state, ring, _tx, frame = self._parts
+        _build, iface, state, ring, _out, frame = self._parts
         ask = int(find_way(iface, state, frame))
         if ask == -_EINPROGRESS:
             set_due(state, ptr32(ring)[_R_SLOT], _ARP_RETRY)
@@ -400,17 +392,20 @@ class UDPSocket(PacketSocket):
 
     @micropython.viper
     def _renew(self, hop: int):
-        _build, iface, state, _ring, _tx, frame = self._parts
+        _build, iface, state, _ring, _out, frame = self._parts
         request(iface, state, frame, _SRC, hop)
 
     @micropython.viper
-    def _refused(self, result: int) -> int:
-        # The device has not taken a datagram: puts it back if there is no room now, and returns 1.
-        _build, _iface, state, ring, _tx, _frame = self._parts
+    def _refused(self, result: int):
+        # The device has not taken a datagram; where that had no room now it goes back to the ring.
+        _build, _iface, state, ring, _out, _frame = self._parts
+        st = ptr32(state)
         failed(state, result)
+        st[_C_TX_FRAMES] = st[_C_TX_FRAMES] - 1
+        st[_C_UDP_TX] = st[_C_UDP_TX] - 1
         if result != -_EAGAIN:
             self._error = 0 - result
-            return 0
+            return
         r = ptr32(ring)
         head = r[_R_HEAD] - 1
         if head < 0:
@@ -421,4 +416,3 @@ class UDPSocket(PacketSocket):
         r[_R_COUNT] += 1
         r[_R_USED] += r[at + _R_LENGTH]
         wake(state, r[_R_SLOT])
-        return 1
