@@ -13,7 +13,7 @@ _FOLDER = ROOT / "tests" / "conformance"
 _FRAMES = int(os.environ.get("FUZZ_FRAMES", 1_000_000))
 _SEED = int(os.environ.get("FUZZ_SEED", 1))
 # Per cent of the frames.
-_SHARE = {"cpython": 100, "unix64": 100, "unix32": 100, "bytecode": 20}
+_SHARE = {"cpython": 100, "unix64": 100, "unix32": 100, "bytecode": 20, "cortex-m3": 10}
 
 
 @pytest.mark.parametrize("target", _SHARE, indirect=True)
