@@ -58,6 +58,12 @@ _CASES = [
     for target in (*targets.CONFORMANCE, *targets.BOARDS)
     for module, test in _scenarios()
 ]
+# Where libc copies.
+_CASES += [
+    pytest.param("unix-ffi", module, test, id=f"unix-ffi-{module.removeprefix('test_')}-{test}")
+    for module, test in _scenarios()
+    if module in ("test_kernel", "test_heap", "test_heap_tcp")
+]
 
 
 @pytest.mark.parametrize("target, module, test", _CASES, indirect=["target"])

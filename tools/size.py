@@ -22,7 +22,7 @@ from tools.qemu_board import Board
 _BOARD = "MPS2_AN385"
 _PACKAGE = ROOT / "smolmpy"
 # For hosts: they need modules that a board does not have.
-_HOST_ONLY = ("phy.libc", "phy.packet", "phy.tap")
+_HOST_ONLY = ("kernel.libc_viper", "phy.libc", "phy.packet", "phy.tap")
 
 # What MicroPython's mpy-tool calls the parts of a frozen module.
 _KINDS = (

@@ -5,6 +5,7 @@ _LEFT_OUT = (
     "iface/header.py",
     "iface/prediction.py",
     "iface/siphash.py",
+    "kernel/libc_viper.py",
     "kernel/plain.py",
     "kernel/viper.py",
     "phy/enc28j60.py",

@@ -30,13 +30,18 @@ try:
     EDITION = "thumb"
 except (ImportError, SyntaxError, AttributeError):
     try:
-        from .viper import addressof, checksum, copy, copy_sum
+        from .libc_viper import addressof, checksum, copy, copy_sum
 
-        EDITION = "viper"
+        EDITION = "libc_viper"
     except (ImportError, SyntaxError, AttributeError):
-        from .plain import addressof, checksum, copy, copy_sum
+        try:
+            from .viper import addressof, checksum, copy, copy_sum
 
-        EDITION = "plain"
+            EDITION = "viper"
+        except (ImportError, SyntaxError, AttributeError):
+            from .plain import addressof, checksum, copy, copy_sum
+
+            EDITION = "plain"
 
 
 def reference(buf):

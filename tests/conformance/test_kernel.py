@@ -9,7 +9,7 @@ from smolmpy.kernel import EDITION
 def editions():
     """Name and module of each edition here; the chosen one is among them."""
     found = []
-    for name in ("thumb", "viper", "plain"):
+    for name in ("thumb", "libc_viper", "viper", "plain"):
         try:
             module = __import__("smolmpy.kernel." + name, None, None, ("checksum",))
         except (ImportError, SyntaxError, AttributeError):

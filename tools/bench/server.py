@@ -44,19 +44,13 @@ def _tcp_echo(device, iface, tcp, buf):
     wait = board.wait
     poll = iface.poll
     poll_delay = iface.poll_delay
-    recv_into = tcp.recv_into
-    send = tcp.send
+    tcp.handler = _same
     while True:
         now = ticks()
-        moved = int(poll(now))
-        n = int(recv_into(buf))
-        if n > 0:
-            send(buf, n)
-        else:
-            if n != -11:
+        if not int(poll(now)):
+            wait(device, poll_delay(now))
+            if int(tcp.state) != 4:
                 _again(tcp, _ECHO)
-            if not moved:
-                wait(device, poll_delay(now))
 
 
 @micropython.viper
