@@ -15,7 +15,7 @@ from ..kernel import checksum, reference
 from ..wire.address import parse, to_word
 from .base import check_port, write_addr
 from .packet import PacketSocket
-from .ring import pop
+from .ring import clear, pop
 
 try:
     from .datagram_thumb import arrive, build, enter, handle, places, put
@@ -150,7 +150,8 @@ class UDPSocket(PacketSocket):
         It is called within poll() as handler(socket, payload, n): payload is a memoryview whose
         first n bytes are the datagram. It may write an answer of up to mtu - 28 bytes over them
         and return its length; 0 is none. remote_addr and remote_port tell the sender. It must not
-        poll, nor keep the view. What it raises comes out of poll().
+        poll, nor keep the view. What it raises comes out of poll(). What waits in the ring when it
+        is set is dropped.
         """
         return self._in_place and self._in_place[0]
 
@@ -159,7 +160,8 @@ class UDPSocket(PacketSocket):
         if function is not None and not callable(function):
             raise TypeError("handler must be a function")
         self._arrange(function)
-        # A ring without room has datagrams handed over in place.
+        # A ring without room has datagrams handed over in place; it must have none in it either.
+        clear(self._rx_ring)
         self._rx_ring[_R_CAPACITY] = 0 if function else self._tx_ring[_R_CAPACITY]
 
     @micropython.viper
