@@ -3,8 +3,9 @@
 head(frame, state, length, kind) -> int
     Writes both headers before the `length` bytes of the next layer, from state[SRC] to state[DST].
     kind is protocol | hop limit << 8 | type of service << 16, and 2^24 where PEER is where it goes
-    to. Otherwise that is a neighbor who is known, where the search for it begins (neighbor.py).
-    Returns the length of the frame, or 0 with nothing done where the neighbor is not that simple.
+    to. Otherwise that is who has that address, or else the gateway of our only route where that
+    leads there: a neighbor who is known, where the search for it begins (neighbor.py). Returns the
+    length of the frame, or 0 with nothing done where the way is not that simple.
 
 answer(frame, state, length, kind) -> int
     Turns both headers round, so that the packet goes back to where it came from, without ARP;
@@ -31,8 +32,12 @@ _MAC_LO = const(13)
 _PEER_HI = const(14)
 _PEER_LO = const(15)
 _IP_ID = const(16)
+_ADDRESSES = const(24)
+_ROUTES = const(25)
+_ROUTES_LEN = const(26)
 _NEIGHBORS = const(27)
 _NEIGHBORS_LEN = const(28)
+_ADDRESS_TABLE = const(128)
 _NEIGHBOR_WORDS = const(4)
 _N_HI = const(1)
 _N_LO = const(2)
@@ -62,10 +67,25 @@ def head(frame, state, length: int, kind: int) -> int:
         hi = st[_PEER_HI]
         lo = st[_PEER_LO]
     else:
-        at = st[_NEIGHBORS] + (dst & (st[_NEIGHBORS_LEN] - 1)) * _NEIGHBOR_WORDS
+        hop = dst
+        at = st[_NEIGHBORS] + (hop & (st[_NEIGHBORS_LEN] - 1)) * _NEIGHBOR_WORDS
+        if st[at] != hop:
+            route = st[_ROUTES]
+            if (
+                (dst >> 29) & 7 == 7
+                or st[_ADDRESSES] != 1
+                or not (dst ^ st[_ADDRESS_TABLE]) & st[_ADDRESS_TABLE + 1]
+                or st[_ROUTES_LEN] != 1
+                or (dst ^ st[route]) & st[route + 1]
+            ):
+                return 0
+            hop = st[route + 2]
+            at = st[_NEIGHBORS] + (hop & (st[_NEIGHBORS_LEN] - 1)) * _NEIGHBOR_WORDS
+            if st[at] != hop:
+                return 0
         hi = st[at + _N_HI]
         lo = st[at + _N_LO]
-        if st[at] != dst or not hi & _KNOWN:
+        if not hi & _KNOWN:
             return 0
         if not hi & _STATIC_BIT and (st[_NOW] - st[at + _N_TIME]) & 0x3FFFFFFF >= _RENEW_AFTER:
             return 0

@@ -15,7 +15,7 @@ from ..kernel import checksum, reference
 from ..wire.address import parse, to_word
 from .base import check_port, write_addr
 from .packet import PacketSocket
-from .ring import pop
+from .ring import clear, pop
 
 try:
     from .datagram_thumb import arrive, build, enter, handle, places, put
@@ -115,12 +115,11 @@ class UDPSocket(PacketSocket):
     """Datagrams: `UDPSocket(rx, tx, packets=4)`, buffers or sizes."""
 
     def __init__(self, rx, tx, packets=4):
+        self._in_place = None  # with a handler: the handler, and what it takes to call it
         super().__init__(rx, tx, packets)
         self._local = bytearray(4)
-        self._handler = None
         self._connected = None
         self._peer_known = 0
-        self._peer_port = 0
 
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
@@ -134,11 +133,15 @@ class UDPSocket(PacketSocket):
         self._parts = (build, iface, state, ring, out, frame)
         answers = handle(self._tx_ring, self._tx, self._rx_ring, 1)
         self._answers = (put, len, answers, state)
-        self._in_place = None
-        if iface is not None:
+        self._arrange(self.handler)
+
+    def _arrange(self, handler):
+        if handler is not None:
+            _build, iface, state, _ring, _out, frame = self._parts
+            payload = iface and iface._payload
             rx_ring = reference(self._rx_ring)
-            payload = iface._payload
-            self._in_place = (self._handler, payload, answer, iface, state, frame, rx_ring)
+            handler = (handler, payload, answer, iface, state, frame, rx_ring)
+        self._in_place = handler
 
     @property
     def handler(self):
@@ -147,17 +150,18 @@ class UDPSocket(PacketSocket):
         It is called within poll() as handler(socket, payload, n): payload is a memoryview whose
         first n bytes are the datagram. It may write an answer of up to mtu - 28 bytes over them
         and return its length; 0 is none. remote_addr and remote_port tell the sender. It must not
-        poll, nor keep the view. What it raises comes out of poll().
+        poll, nor keep the view. What it raises comes out of poll(). What waits in the ring when it
+        is set is dropped.
         """
-        return self._handler
+        return self._in_place and self._in_place[0]
 
     @handler.setter
     def handler(self, function):
         if function is not None and not callable(function):
             raise TypeError("handler must be a function")
-        self._handler = function
-        self._gather()
-        # A ring without room has datagrams handed over in place.
+        self._arrange(function)
+        # A ring without room has datagrams handed over in place; it must have none in it either.
+        clear(self._rx_ring)
         self._rx_ring[_R_CAPACITY] = 0 if function else self._tx_ring[_R_CAPACITY]
 
     @micropython.viper
@@ -256,8 +260,7 @@ class UDPSocket(PacketSocket):
         self._rx_ring[_R_LAST] = to_word(addr)
         self._rx_ring[_R_LAST + 2] = port
         self._peer_known = 1
-        self._peer_port = port
-        self._connected = addr
+        self._connected = (addr, port)
 
     @property
     def remote_port(self):
@@ -341,7 +344,8 @@ class UDPSocket(PacketSocket):
         if error:
             self._error = 0
             return -error
-        return self.send_to(buf, self._connected, self._peer_port)
+        addr, port = self._connected
+        return self.send_to(buf, addr, port)
 
     def close(self):
         """Drops what is queued and frees the port; may be bound again."""

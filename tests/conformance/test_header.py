@@ -13,9 +13,9 @@ except (ImportError, SyntaxError, AttributeError):
     assembly = None
 
 SKIP = "SKIP no inline assembly for this processor"
-SRC, DST, GROUP, PEER_HI, IP_ID, NOW = 7, 8, 11, 14, 16, 4
+SRC, DST, GROUP, PEER_HI, IP_ID, NOW, ADDRESSES, ROUTES_LEN = 7, 8, 11, 14, 16, 4, 24, 26
 TO_PEER = 1 << 24
-ROUNDS = 400
+ROUNDS = 800
 
 
 def both(name, frame, state, *args):
@@ -39,7 +39,8 @@ def test_head():
     random = Random(1)
     h = Host()
     neighbors = h.iface._st[27]
-    sent = 0
+    route = h.iface._st[25]
+    sent = routed = 0
     for turn in range(ROUNDS):
         state = array("I", h.iface._st)
         state[SRC] = get32(addr(OUR), 0)
@@ -49,11 +50,18 @@ def test_head():
         state[PEER_HI + 1] = random.below(1 << 28) << 3
         e = neighbors + (state[DST] & (state[28] - 1)) * 4
         kind = random.below(4) << 16
-        state[e] = state[DST] if random.below(8) else random.below(1 << 28)
+        state[e] = state[DST] if random.below(4) else random.below(1 << 28)
         state[e + 1] = random.below(4) << 20 | kind | random.below(1 << 16)
         state[e + 2] = random.below(1 << 28) << 4
         age = (0, 1, 44999, 45000, 45001, 60000)[random.below(6)]
         state[e + 3] = (state[NOW] - age) & 0x3FFFFFFF
+        if random.below(4) == 0:
+            state[(ADDRESSES, ROUTES_LEN, route, route + 1, route + 2)[random.below(5)]] ^= 1
+        elif random.below(8) == 0:
+            state[DST] = get32(
+                addr(("255.255.255.255", "224.0.0.9", "240.0.0.1", OUR)[turn & 3]), 0
+            )
+            state[route + 2] = state[DST]
         what = random.below(256) << 16 | random.below(256) << 8 | random.below(256)
         if not random.below(3):
             what |= TO_PEER
@@ -62,7 +70,9 @@ def test_head():
             sent += 1
             assert csum(frame[14:34]) == 0
             assert frame[26:34] == u32(state[SRC]) + u32(state[DST])
-    assert ROUNDS // 4 < sent < ROUNDS
+            if not what & TO_PEER and frame[:6] == GATEWAY_MAC:
+                routed += 1
+    assert ROUNDS // 4 < sent < ROUNDS and routed > 10, (sent, routed)
 
 
 def test_answer():

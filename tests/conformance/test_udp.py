@@ -377,3 +377,17 @@ def test_handler_writes_a_full_datagram():
     s.handler = lambda socket, payload, n: 1472
     h.inject(udp(5000, 6969, b"a"))
     assert len(h.expect("udp", dport=5000).data) == 1472
+
+
+def test_a_handler_leaves_nothing_in_the_ring():
+    h, s = host(packets=3)
+    for turn in range(4):
+        h.inject(udp(5000, 6969, b"a"), udp(5000, 6969, b"b"))
+        assert recv(s) == b"a"
+        s.handler = lambda socket, payload, n: 0
+        assert recv(s) == EAGAIN and not s.can_recv()
+        h.inject(udp(5000, 6969, b"c"))
+        s.handler = None
+        assert recv(s) == EAGAIN
+    h.inject(*[udp(5000, 6969, b"%d" % i) for i in range(3)])
+    assert [recv(s) for _ in range(4)] == [b"0", b"1", b"2", EAGAIN]
