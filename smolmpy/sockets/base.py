@@ -23,6 +23,9 @@ _EPHEMERAL_FIRST = const(49152)
 _EPHEMERAL_COUNT = const(16384)
 
 
+_ADD_FIRST = "socket is not on an interface: call iface.add(socket) first"
+
+
 def buffer(value, name):
     """A bytearray: the caller's own, or a new one of that size."""
     if isinstance(value, int):
@@ -50,6 +53,17 @@ def read_addr(a: ptr8, words, at: int):
     ptr32(words)[at] = (a[0] << 24) | (a[1] << 16) | (a[2] << 8) | a[3]
 
 
+class _Nowhere:
+    """What a socket that is on no interface has in its place."""
+
+    @property
+    def _way_out(self):
+        raise OSError(EINVAL, _ADD_FIRST)
+
+
+NOWHERE = _Nowhere()
+
+
 class Socket:
     """The part of a socket that its interface knows."""
 
@@ -70,7 +84,7 @@ class Socket:
 
     def _need_iface(self):
         if self.iface is None:
-            raise OSError(EINVAL, "socket is not on an interface: call iface.add(socket) first")
+            raise OSError(EINVAL, _ADD_FIRST)
         return self.iface
 
     def _wake(self):

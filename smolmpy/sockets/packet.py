@@ -6,7 +6,7 @@ from micropython import const
 from ..iface.route import source
 from ..iface.schedule import set_due, wake
 from ..kernel import copy, reference
-from .base import Socket, buffer, write_addr
+from .base import NOWHERE, Socket, buffer, write_addr
 from .ring import clear, commit, make, pop, reserve
 
 try:
@@ -14,6 +14,7 @@ try:
 except (ImportError, SyntaxError, AttributeError):
     from .datagram import handle, put, take
 
+_WORK = const(6)
 _SRC = const(7)
 _DST = const(8)
 _R_HEAD = const(4)
@@ -31,6 +32,8 @@ _R_PORT = const(4)
 _C_RAW_RX = const(82)
 _C_RAW_FULL = const(83)
 
+_DIRTY = const(30)
+_SLOTS = const(31)
 _ARP_RETRY = const(1000)
 
 _EAGAIN = const(11)
@@ -109,7 +112,7 @@ class PacketSocket(Socket):
         if iface is not None:
             frame = reference(iface._frame)
             l4 = reference(iface._l4)
-        self._parts = (iface, state, tx_ring, reference(self._tx), frame, l4)
+        self._parts = (iface or NOWHERE, state, tx_ring, reference(self._tx), frame, l4)
 
     def _detach(self):
         super()._detach()
@@ -172,6 +175,13 @@ class PacketSocket(Socket):
         parts = self._parts
         _iface, state, ring, _tx, _frame, _l4 = parts
         r = ptr32(ring)
+        st = ptr32(state)
+        slot = r[_R_SLOT]
+        at = st[_DIRTY] + (slot >> 4)
+        left = st[at] & ~(1 << (slot & 15))
+        st[at] = left
+        if not left and st[_SLOTS] <= 16:
+            st[_WORK] = 0
         count = 0
         turn = r[_R_CAPACITY]
         while r[_R_COUNT] and turn:
@@ -190,3 +200,8 @@ class PacketSocket(Socket):
         if r[_R_COUNT]:
             wake(state, r[_R_SLOT])
         return count
+
+    def flush(self):
+        """Sends now what is queued, not with the next poll(); returns the number of packets."""
+        self._need_iface()
+        return self._egress()

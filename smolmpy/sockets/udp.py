@@ -22,10 +22,13 @@ try:
 except (ImportError, SyntaxError, AttributeError):
     from .datagram import arrive, build, enter, handle, places, put
 
+_WORK = const(6)
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
 _GROUP = const(11)
+_DIRTY = const(30)
+_SLOTS = const(31)
 _LAST_PORTS = const(106)
 _LAST_SRC = const(107)
 _LAST_DST = const(108)
@@ -57,7 +60,6 @@ _ARP_RETRY = const(1000)
 _EAGAIN = const(11)
 _EMSGSIZE = const(90)
 _ENETUNREACH = const(101)
-_EDESTADDRREQ = const(89)
 _EINPROGRESS = const(115)
 
 
@@ -138,7 +140,7 @@ class UDPSocket(PacketSocket):
     def _arrange(self, handler):
         if handler is not None:
             _build, iface, state, _ring, _out, frame = self._parts
-            payload = iface and iface._payload
+            payload = iface._payload if self.iface else None
             rx_ring = reference(self._rx_ring)
             handler = (handler, payload, answer, iface, state, frame, rx_ring)
         self._in_place = handler
@@ -358,9 +360,18 @@ class UDPSocket(PacketSocket):
 
     @micropython.viper
     def _egress(self) -> int:
+        """Sends now what is queued, not with the next poll(); returns the number of datagrams."""
         build, iface, state, ring, out, frame = self._parts
         transmit, view = iface._way_out
         r = ptr32(ring)
+        st = ptr32(state)
+        slot = r[_R_SLOT]
+        at = st[_DIRTY] + (slot >> 4)
+        left = st[at] & ~(1 << (slot & 15))
+        st[at] = left
+        if not left and st[_SLOTS] <= 16:
+            st[_WORK] = 0
+        count = 0
         while r[_R_COUNT]:
             r[_R_TO_PEER] = 0
             ask = 0
@@ -376,11 +387,15 @@ class UDPSocket(PacketSocket):
             result = int(transmit(view, n))
             if result:
                 self._refused(result)
+            else:
+                count += 1
             if ask:
                 self._renew(ask)
             if result == -_EAGAIN:
                 break
-        return 0
+        return count
+
+    flush = _egress
 
     @micropython.viper
     def _find_way(self) -> int:

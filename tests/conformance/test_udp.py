@@ -1,7 +1,7 @@
 """UDP (RFC 768, RFC 1122 section 4.1): sockets, rings, checksums, filters."""
 
 from harness import *
-from smolmpy import UDPSocket
+from smolmpy import ICMPSocket, UDPSocket
 
 EDESTADDRREQ = -89
 
@@ -391,3 +391,30 @@ def test_a_handler_leaves_nothing_in_the_ring():
         assert recv(s) == EAGAIN
     h.inject(*[udp(5000, 6969, b"%d" % i) for i in range(3)])
     assert [recv(s) for _ in range(4)] == [b"0", b"1", b"2", EAGAIN]
+
+
+def test_flush_sends_at_once():
+    h = Host()
+    s = h.add(UDPSocket(64, 64))
+    other = h.add(UDPSocket(64, 64))
+    assert s.flush() == 0
+    s.send_to(b"now", addr(PEER), 9)
+    s.send_to(b"too", addr(PEER), 9)
+    assert s.flush() == 2
+    assert h.iface.poll_delay(h.now) == -1
+    h.expect("udp", data=b"now")
+    h.expect("udp", data=b"too")
+    # What others have to send waits for its turn.
+    other.send_to(b"later", addr(PEER), 9)
+    s.send_to(b"sooner", addr(PEER), 9)
+    assert s.flush() == 1
+    assert h.iface.poll_delay(h.now) == 0
+    h.expect("udp", data=b"sooner")
+    h.expect("udp", data=b"later")
+    h.device.refuse = EAGAIN
+    s.send_to(b"held", addr(PEER), 9)
+    assert s.flush() == 0
+    h.device.refuse = 0
+    h.expect("udp", data=b"held")
+    for lost in (UDPSocket(64, 64), ICMPSocket(64, 64)):
+        raises(OSError, "add", lost.flush)

@@ -153,7 +153,7 @@ class Echo(ARP):
 
 
 class UDPEcho(Operation):
-    """A datagram is received and sent back: a poll, the application, and a poll that sends."""
+    """A datagram is received and sent back: a poll, and the application, which has it leave."""
 
     size = 64
     addr = _THEIRS
@@ -164,6 +164,7 @@ class UDPEcho(Operation):
         self.udp.bind(_PORT)
         self.recv_into = self.udp.recv_into
         self.reply = self.udp.reply
+        self.flush = self.udp.flush
         self.buf = bytearray(self.size)
         self.peer.addr = self.addr
 
@@ -178,6 +179,7 @@ class UDPEcho(Operation):
         poll = self.poll
         recv_into = self.recv_into
         reply = self.reply
+        flush = self.flush
         buf = self.buf
         now = count[2] + 1
         count[2] = now
@@ -185,7 +187,7 @@ class UDPEcho(Operation):
         poll(now)
         if int(recv_into(buf)) >= 0:
             reply(buf)
-        poll(now)
+            flush()
         count[1] += clock[0]
 
 
