@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 # Where each name is, and before it what it imports: leaves first, because an import within an
 # import within an import needs more C stack than a small board has.
 _PACKET = "iface.interface sockets.base sockets.ring sockets.packet "
-_SERVICE = _PACKET + "sockets.udp services.service "
+_UDP = _PACKET + "sockets.udp_input "
+_SERVICE = _UDP + "services.service "
 _MODULES = (
     "Interface errno kernel wire.address iface.state iface.ethernet iface.neighbor iface.arp "
     "iface.route iface.ipv4 iface.demux iface.icmpv4 iface.schedule iface.ingress iface.secret "
@@ -20,7 +21,7 @@ _MODULES = (
     "sockets.tcp_congestion sockets.tcp_connection sockets.tcp_cookie sockets.tcp_recovery "
     "sockets.tcp_input sockets.tcp_output sockets.tcp_settings "
     "sockets.tcp",
-    "UDPSocket " + _PACKET + "sockets.udp",
+    "UDPSocket " + _UDP + "sockets.udp_output sockets.udp",
     "ICMPSocket " + _PACKET + "sockets.icmp",
     "RawSocket " + _PACKET + "sockets.raw",
     "DNSClient " + _SERVICE + "services.dns_message services.dns_cache services.dns",

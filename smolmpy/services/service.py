@@ -17,7 +17,7 @@ from ..iface.schedule import due_by, set_due, wake
 from ..iface.secret import draw
 from ..kernel import checksum
 from ..sockets.base import Socket
-from ..sockets.udp import attach, detach
+from ..sockets.udp_input import attach, detach
 
 _NOW = const(4)
 _SRC = const(7)
@@ -28,7 +28,7 @@ _HASH = const(123)
 _UDP = const(17)
 _FIRST_PORT = const(1024)
 
-# A ring that has room for nothing: the datagram is handed over where it lies (sockets/udp.py).
+# A ring that has room for nothing: the datagram is handed over where it lies (udp_input.py).
 _NO_RING = array("I", [0] * 14)
 
 

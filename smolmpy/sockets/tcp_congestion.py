@@ -14,7 +14,7 @@ _T_OPTIONS = const(61)
 _T_SACKED = const(67)
 
 _O_CONGESTION = const(48)
-_CUBIC = const(32)
+_O_CUBIC = const(32)
 
 _W_MAX = const(0)
 _EPOCH = const(1)
@@ -34,7 +34,7 @@ def begin(t: ptr32):
         t[_T_CWND] = t[_T_MSS] * _INITIAL_SEGMENTS
     else:
         t[_T_CWND] = _UNLIMITED
-    if t[_T_OPTIONS] & _CUBIC:
+    if t[_T_OPTIONS] & _O_CUBIC:
         c = t[_T_SACKED]
         c += 2 + 2 * t[c]
         t[c + _W_MAX] = 0
@@ -67,7 +67,7 @@ def grow(state, tcb, acked: int):
         window += acked
         if window > t[_T_SSTHRESH]:
             window = t[_T_SSTHRESH]
-    elif kind == _CUBIC:
+    elif kind == _O_CUBIC:
         window = int(_cubic(state, tcb, acked))
     else:
         step = mss * acked // window
@@ -81,7 +81,7 @@ def reduce(t: ptr32, flight: int):
     if not t[_T_OPTIONS] & _O_CONGESTION:
         return
     half = flight >> 1
-    if t[_T_OPTIONS] & _CUBIC:
+    if t[_T_OPTIONS] & _O_CUBIC:
         c = t[_T_SACKED]
         c += 2 + 2 * t[c]
         window = t[_T_CWND]

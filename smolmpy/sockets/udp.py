@@ -4,116 +4,45 @@ import micropython
 from micropython import const
 
 from ..errno import EADDRINUSE, EDESTADDRREQ
-from ..iface.arp import request
-from ..iface.demux import in_use, lookup
+from ..iface.demux import in_use
 from ..iface.ethernet import failed
-from ..iface.icmpv4 import closed_port
-from ..iface.ipv4 import answer, egress, find_way
+from ..iface.ipv4 import answer, egress
 from ..iface.route import source
-from ..iface.schedule import set_due, wake
 from ..kernel import checksum, reference
 from ..wire.address import parse, to_word
 from .base import check_port, write_addr
-from .packet import PacketSocket
-from .ring import clear, pop
+from .ring import clear
+from .udp_input import attach, detach
+from .udp_output import UDPSending
 
 try:
-    from .datagram_thumb import arrive, build, enter, handle, places, put
+    from .datagram_thumb import build, handle, put
 except (ImportError, SyntaxError, AttributeError):
-    from .datagram import arrive, build, enter, handle, places, put
+    from .datagram import build, handle, put
 
-_WORK = const(6)
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
 _GROUP = const(11)
-_DIRTY = const(30)
-_SLOTS = const(31)
-_LAST_PORTS = const(106)
-_LAST_SRC = const(107)
-_LAST_DST = const(108)
-_LAST_SLOT = const(109)
 _ADDRESS_TABLE = const(128)
 
 _C_TX_FRAMES = const(33)
 _C_UDP_TX = const(70)
 
-_R_TO_PEER = const(3)  # for build()
-_R_HEAD = const(4)
-_R_COUNT = const(5)
 _R_CAPACITY = const(6)
-_R_START = const(7)
-_R_USED = const(9)
 _R_LAST = const(11)
 _R_BOUND = const(14)
 _R_LOCAL_PORT = const(15)
 _R_HOP_LIMIT = const(16)
 _R_LIMIT = const(17)
-_R_SLOT = const(20)
-_R_RECORDS = const(21)
-_R_WORDS = const(5)
-_R_LENGTH = const(1)
 
 _UDP = const(17)
 _UDP_HEADER = const(8)
-_ARP_RETRY = const(1000)
-_EAGAIN = const(11)
 _EMSGSIZE = const(90)
 _ENETUNREACH = const(101)
-_EINPROGRESS = const(115)
 
 
-@micropython.viper
-def ingress(iface, state, frame, l4, n: int):
-    """Hands the datagram in the frame to its socket."""
-    arrive, places, takers, find = iface._datagrams
-    got = int(arrive(l4, state, n, places))
-    if not got:
-        if not int(find(iface, state, frame, l4, n)):
-            return
-        got = int(arrive(l4, state, n, places))
-    if got > 0:
-        # A handler or a service (smolmpy/services) reads it where it lies.
-        takers[(got >> 16) - 1](got & 0xFFFF)
-
-
-@micropython.viper
-def _find(iface, state, frame, l4, n: int) -> int:
-    # Looks for the socket of a sound datagram, and tells arrive() by LAST_PORTS and what follows.
-    st = ptr32(state)
-    ports = st[_PORTS]
-    slot = int(lookup(iface._demux, state, _UDP))
-    if slot < 0:
-        closed_port(iface, state, frame, l4, n)
-        return 0
-    st[_LAST_PORTS] = ports
-    st[_LAST_SRC] = st[_SRC]
-    st[_LAST_DST] = st[_DST]
-    st[_LAST_SLOT] = (_UDP << 16) | slot
-    return 1
-
-
-def attach(iface, slot, ring, rx, arrived):
-    """Has the datagrams for the socket in a slot of an interface put into a ring.
-
-    While that has no room for a single one, arrived(length) is called instead.
-    """
-    if not hasattr(iface, "_datagrams"):
-        slots = len(iface.sockets)
-        iface._places = places(slots)
-        found = iface._places if isinstance(iface._places, list) else reference(iface._places)
-        iface._datagrams = (arrive, found, [None] * slots, _find)
-    enter(iface._places, slot, ring, rx)
-    iface._datagrams[2][slot] = arrived
-    iface._handle("udp", ingress)
-
-
-def detach(iface, slot):
-    """Takes back what attach() did for a slot."""
-    iface._datagrams[2][slot] = None
-
-
-class UDPSocket(PacketSocket):
+class UDPSocket(UDPSending):
     """Datagrams: `UDPSocket(rx, tx, packets=4)`, buffers or sizes."""
 
     def __init__(self, rx, tx, packets=4):
@@ -357,81 +286,3 @@ class UDPSocket(PacketSocket):
         self._tx_ring[_R_LOCAL_PORT] = 0
         self._peer_known = 0
         self._tx_ring[_R_BOUND] = 0
-
-    @micropython.viper
-    def _egress(self) -> int:
-        """Sends now what is queued, not with the next poll(); returns the number of datagrams."""
-        build, iface, state, ring, out, frame = self._parts
-        transmit, view = iface._way_out
-        r = ptr32(ring)
-        st = ptr32(state)
-        slot = r[_R_SLOT]
-        at = st[_DIRTY] + (slot >> 4)
-        left = st[at] & ~(1 << (slot & 15))
-        st[at] = left
-        if not left and st[_SLOTS] <= 16:
-            st[_WORK] = 0
-        count = 0
-        while r[_R_COUNT]:
-            r[_R_TO_PEER] = 0
-            ask = 0
-            n = int(build(frame, state, out))
-            if not n:
-                ask = int(self._find_way())
-                if ask == -_EINPROGRESS:
-                    break
-                if ask < 0:
-                    continue
-                r[_R_TO_PEER] = 1
-                n = int(build(frame, state, out))
-            result = int(transmit(view, n))
-            if result:
-                self._refused(result)
-            else:
-                count += 1
-            if ask:
-                self._renew(ask)
-            if result == -_EAGAIN:
-                break
-        return count
-
-    flush = _egress
-
-    @micropython.viper
-    def _find_way(self) -> int:
-        # As ipv4.find_way(), for the first datagram in the ring; that is dropped if there is none.
-        _build, iface, state, ring, _out, frame = self._parts
-        ask = int(find_way(iface, state, frame))
-        if ask == -_EINPROGRESS:
-            set_due(state, ptr32(ring)[_R_SLOT], _ARP_RETRY)
-        elif ask < 0:
-            pop(ring)
-            self._error = 0 - ask
-        return ask
-
-    @micropython.viper
-    def _renew(self, hop: int):
-        _build, iface, state, _ring, _out, frame = self._parts
-        request(iface, state, frame, _SRC, hop)
-
-    @micropython.viper
-    def _refused(self, result: int):
-        # The device has not taken a datagram; where that had no room now it goes back to the ring.
-        _build, _iface, state, ring, _out, _frame = self._parts
-        st = ptr32(state)
-        failed(state, result)
-        st[_C_TX_FRAMES] = st[_C_TX_FRAMES] - 1
-        st[_C_UDP_TX] = st[_C_UDP_TX] - 1
-        if result != -_EAGAIN:
-            self._error = 0 - result
-            return
-        r = ptr32(ring)
-        head = r[_R_HEAD] - 1
-        if head < 0:
-            head = r[_R_CAPACITY] - 1
-        at = _R_RECORDS + head * _R_WORDS
-        r[_R_HEAD] = head
-        r[_R_START] = r[at]
-        r[_R_COUNT] += 1
-        r[_R_USED] += r[at + _R_LENGTH]
-        wake(state, r[_R_SLOT])
