@@ -54,7 +54,7 @@ def ingress(iface, state, frame, n: int):
     if result:
         failed(state, result)
     else:
-        st[_C_TX_FRAMES] += 1
+        st[_C_TX_FRAMES] = st[_C_TX_FRAMES] + 1
 
 
 @micropython.viper
@@ -62,7 +62,7 @@ def examine(iface, state, frame, n: int):
     """Learns from the ARP packet in the frame, and answers it in place."""
     st = ptr32(state)
     f = ptr8(frame)
-    st[_C_ARP_RX] += 1
+    st[_C_ARP_RX] = st[_C_ARP_RX] + 1
     operation = (f[_OPERATION] << 8) | f[_OPERATION + 1]
     if (
         n < _LENGTH
@@ -75,7 +75,7 @@ def examine(iface, state, frame, n: int):
         or (operation != _REQUEST and operation != _REPLY)
         or f[_SENDER_MAC] & 1
     ):
-        st[_C_ARP_MALFORMED] += 1
+        st[_C_ARP_MALFORMED] = st[_C_ARP_MALFORMED] + 1
         return
     hi = (f[22] << 8) | f[23]
     lo = (f[24] << 24) | (f[25] << 16) | (f[26] << 8) | f[27]
@@ -88,7 +88,7 @@ def examine(iface, state, frame, n: int):
         if hi != st[_MAC_HI] or lo != st[_MAC_LO]:
             # RFC 5227 section 2.1.1: it is taken, or somebody else is about to take it.
             slot = st[_WATCHER] >> 2
-            st[_WATCHER] |= 1 if sender else 2
+            st[_WATCHER] = st[_WATCHER] | (1 if sender else 2)
             st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
             st[_WORK] = 1
     ours = 0
@@ -100,7 +100,7 @@ def examine(iface, state, frame, n: int):
         if addr == sender:
             if hi == st[_MAC_HI] and lo == st[_MAC_LO]:
                 return  # our own, come back
-            st[_C_ARP_CONFLICT] += 1
+            st[_C_ARP_CONFLICT] = st[_C_ARP_CONFLICT] + 1
             return
         if addr == target:
             ours = 1
@@ -111,7 +111,7 @@ def examine(iface, state, frame, n: int):
     # A probe has no sender address yet (RFC 5227 section 1.1): answered, not learned.
     if sender:
         if (hi | lo) == 0 or f[_SENDER] == 127 or f[_SENDER] >= 224 or not on_link:
-            st[_C_ARP_MALFORMED] += 1
+            st[_C_ARP_MALFORMED] = st[_C_ARP_MALFORMED] + 1
             return
         st[_SRC] = sender
         st[_PEER_HI] = hi
@@ -142,7 +142,7 @@ def examine(iface, state, frame, n: int):
     f[29] = (target >> 16) & 255
     f[30] = (target >> 8) & 255
     f[31] = target & 255
-    st[_C_ARP_REPLIES_TX] += 1
+    st[_C_ARP_REPLIES_TX] = st[_C_ARP_REPLIES_TX] + 1
     turn_back(iface, state, frame, _LENGTH)
 
 
@@ -192,5 +192,5 @@ def request(iface, state, frame, sender_word: int, target_word: int) -> int:
     f[41] = target & 255
     st[_PEER_HI] = 0xFFFF
     st[_PEER_LO] = (st[_PEER_HI] << 16) | 0xFFFF
-    st[_C_ARP_REQUESTS_TX] += 1
+    st[_C_ARP_REQUESTS_TX] = st[_C_ARP_REQUESTS_TX] + 1
     return int(transmit(iface, state, frame, _LENGTH))

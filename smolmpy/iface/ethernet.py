@@ -18,10 +18,9 @@ _EAGAIN = const(11)
 
 
 @micropython.viper
-def transmit(iface, state, frame, length: int) -> int:
+def transmit(iface, state, f: ptr8, length: int) -> int:
     """Sends the frame, whose type is in place, from us to PEER. Returns 0 or a negative errno."""
     st = ptr32(state)
-    f = ptr8(frame)
     hi = st[_PEER_HI]
     lo = st[_PEER_LO]
     f[0] = (hi >> 8) & 255
@@ -43,26 +42,24 @@ def transmit(iface, state, frame, length: int) -> int:
     if result:
         failed(state, result)
     else:
-        st[_C_TX_FRAMES] += 1
+        st[_C_TX_FRAMES] = st[_C_TX_FRAMES] + 1
     return result
 
 
 @micropython.viper
-def failed(state, result: int):
+def failed(st: ptr32, result: int):
     """Counts a frame that the device did not take."""
-    st = ptr32(state)
     if result == -_EAGAIN:
-        st[_C_TX_DEVICE_FULL] += 1
-        st[_FLAGS] |= _FULL
+        st[_C_TX_DEVICE_FULL] = st[_C_TX_DEVICE_FULL] + 1
+        st[_FLAGS] = st[_FLAGS] | _FULL
     else:
-        st[_C_TX_DEVICE_ERRORS] += 1
+        st[_C_TX_DEVICE_ERRORS] = st[_C_TX_DEVICE_ERRORS] + 1
 
 
 @micropython.viper
-def turn_back(iface, state, frame, length: int) -> int:
+def turn_back(iface, state, f: ptr8, length: int) -> int:
     """Sends the frame, changed in place, to where it came from. Returns 0 or a negative errno."""
     st = ptr32(state)
-    f = ptr8(frame)
     f[0] = f[6]
     f[1] = f[7]
     f[2] = f[8]
@@ -82,5 +79,5 @@ def turn_back(iface, state, frame, length: int) -> int:
     if result:
         failed(state, result)
     else:
-        st[_C_TX_FRAMES] += 1
+        st[_C_TX_FRAMES] = st[_C_TX_FRAMES] + 1
     return result

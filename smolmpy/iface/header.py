@@ -58,9 +58,7 @@ _HOP_LIMIT = const(64)
 
 
 @micropython.viper
-def head(frame, state, length: int, kind: int) -> int:
-    st = ptr32(state)
-    f = ptr8(frame)
+def head(f: ptr8, st: ptr32, length: int, kind: int) -> int:
     src = st[_SRC]
     dst = st[_DST]
     if kind >> 24:
@@ -145,8 +143,7 @@ def head(frame, state, length: int, kind: int) -> int:
 
 
 @micropython.viper
-def answer(frame, state, length: int, kind: int) -> int:
-    st = ptr32(state)
+def answer(frame, st: ptr32, length: int, kind: int) -> int:
     f = ptr8(frame)
     hi = (f[26] << 8) | f[27]
     lo = (f[28] << 8) | f[29]
@@ -162,8 +159,8 @@ def answer(frame, state, length: int, kind: int) -> int:
         f[34] = _ECHO_REPLY
         f[36] = s >> 8
         f[37] = s & 255
-        st[_C_ICMP_RX] += 1
-        st[_C_ICMP_ECHO] += 1
+        st[_C_ICMP_RX] = st[_C_ICMP_RX] + 1
+        st[_C_ICMP_ECHO] = st[_C_ICMP_ECHO] + 1
     elif kind == _UDP:
         port = (f[34] << 8) | f[35]
         if not port:
@@ -181,7 +178,7 @@ def answer(frame, state, length: int, kind: int) -> int:
             s = 0xFFFF  # 0 would say that there is no checksum (RFC 768)
         f[40] = s >> 8
         f[41] = s & 255
-        st[_C_UDP_TX] += 1
+        st[_C_UDP_TX] = st[_C_UDP_TX] + 1
     total = length + 20
     ident = (st[_IP_ID] + 1) & 0xFFFF
     st[_IP_ID] = ident

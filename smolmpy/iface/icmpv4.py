@@ -75,7 +75,7 @@ def ingress(iface, state, frame, l4, n: int):
     if result:
         failed(state, result)
     else:
-        st[_C_TX_FRAMES] += 1
+        st[_C_TX_FRAMES] = st[_C_TX_FRAMES] + 1
 
 
 @micropython.viper
@@ -83,29 +83,29 @@ def _examine(iface, state, l4, n: int):
     # A message that is no echo request, or none to be answered.
     st = ptr32(state)
     p = ptr8(l4)
-    st[_C_ICMP_RX] += 1
+    st[_C_ICMP_RX] = st[_C_ICMP_RX] + 1
     if n < 8:
-        st[_C_ICMP_MALFORMED] += 1
+        st[_C_ICMP_MALFORMED] = st[_C_ICMP_MALFORMED] + 1
         return
     if int(checksum(l4, 0, n, 0)) != 0xFFFF:
-        st[_C_ICMP_CHECKSUM] += 1
+        st[_C_ICMP_CHECKSUM] = st[_C_ICMP_CHECKSUM] + 1
         return
     kind = p[0]
     if kind == _ECHO:
-        st[_C_ICMP_GROUP] += 1
+        st[_C_ICMP_GROUP] = st[_C_ICMP_GROUP] + 1
     elif kind == _ECHO_REPLY:
         st[_PORTS] = (p[4] << 8) | p[5]
         slot = int(lookup(iface._demux, state, _ICMP))
         if slot < 0:
-            st[_C_ICMP_IGNORED] += 1
+            st[_C_ICMP_IGNORED] = st[_C_ICMP_IGNORED] + 1
         else:
             iface.sockets[slot]._receive(l4, n)
     elif kind == _UNREACHABLE or kind == _TIME_EXCEEDED or kind == _PARAMETER_PROBLEM:
-        st[_C_ICMP_ERRORS_RX] += 1
+        st[_C_ICMP_ERRORS_RX] = st[_C_ICMP_ERRORS_RX] + 1
         if not int(_error(iface, state, l4, n)):
-            st[_C_ICMP_IGNORED] += 1
+            st[_C_ICMP_IGNORED] = st[_C_ICMP_IGNORED] + 1
     else:
-        st[_C_ICMP_IGNORED] += 1
+        st[_C_ICMP_IGNORED] = st[_C_ICMP_IGNORED] + 1
 
 
 @micropython.viper
@@ -178,18 +178,18 @@ def closed_port(iface, state, frame, l4, n: int):
     p = ptr8(l4)
     length = (p[4] << 8) | p[5]
     if n < 8 or length < 8 or length > n or not (p[2] | p[3]):
-        st[_C_UDP_MALFORMED] += 1
+        st[_C_UDP_MALFORMED] = st[_C_UDP_MALFORMED] + 1
     elif p[6] | p[7] and int(checksum(l4, 0, length, st[_PSEUDO] - n + length)) != 0xFFFF:
-        st[_C_UDP_CHECKSUM] += 1
+        st[_C_UDP_CHECKSUM] = st[_C_UDP_CHECKSUM] + 1
     else:
-        st[_C_UDP_NO_SOCKET] += 1
+        st[_C_UDP_NO_SOCKET] = st[_C_UDP_NO_SOCKET] + 1
         unreachable(iface, state, frame, _PORT_UNREACHABLE)
 
 
 @micropython.viper
 def unknown_protocol(iface, state, frame, l4, n: int):
     """Answers a packet of a protocol that is not there."""
-    ptr32(state)[_C_IP_PROTOCOL] += 1
+    ptr32(state)[_C_IP_PROTOCOL] = ptr32(state)[_C_IP_PROTOCOL] + 1
     unreachable(iface, state, frame, _PROTOCOL_UNREACHABLE)
 
 
@@ -210,10 +210,10 @@ def unreachable(iface, state, frame, code: int):
         passed += st[_ERRORS_LEFT]
         st[_ERRORS_LEFT] = passed if passed < _BURST else _BURST
     if not st[_ERRORS_LEFT]:
-        st[_C_ICMP_ERRORS_LIMITED] += 1
+        st[_C_ICMP_ERRORS_LIMITED] = st[_C_ICMP_ERRORS_LIMITED] + 1
         return
-    st[_ERRORS_LEFT] -= 1
-    st[_C_ICMP_ERRORS_TX] += 1
+    st[_ERRORS_LEFT] = st[_ERRORS_LEFT] - 1
+    st[_C_ICMP_ERRORS_TX] = st[_C_ICMP_ERRORS_TX] + 1
     options = st[_OPTIONS]
     i = ((f[16] << 8) | f[17]) - options
     while i < 28:

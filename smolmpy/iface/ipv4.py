@@ -68,11 +68,11 @@ def ingress(iface, state, frame, l4, n: int):
     """Handles the IPv4 packet of at most n bytes behind the Ethernet header of the frame."""
     st = ptr32(state)
     f = ptr8(frame)
-    st[_C_IP_RX] += 1
+    st[_C_IP_RX] = st[_C_IP_RX] + 1
     total = (f[16] << 8) | f[17]
     header = (f[14] & 15) << 2
     if f[14] >> 4 != 4 or header < 20 or total < header or total > n:
-        st[_C_IP_MALFORMED] += 1
+        st[_C_IP_MALFORMED] = st[_C_IP_MALFORMED] + 1
         return
     src = (f[26] << 8) | f[27]
     dst = (f[30] << 8) | f[31]
@@ -95,7 +95,7 @@ def ingress(iface, state, frame, l4, n: int):
     if header > 20:
         s = int(checksum(frame, 34, header - 20, s))
     if (s & 0xFFFF) + (s >> 16) != 0xFFFF:
-        st[_C_IP_CHECKSUM] += 1
+        st[_C_IP_CHECKSUM] = st[_C_IP_CHECKSUM] + 1
         return
     if header > 20 and not int(_check_options(state, frame, header)):
         return
@@ -103,15 +103,15 @@ def ingress(iface, state, frame, l4, n: int):
     st[_DST] = dst
     ours = int(_judge(state, frame))
     if ours < 0:
-        st[_C_IP_SOURCE] += 1
+        st[_C_IP_SOURCE] = st[_C_IP_SOURCE] + 1
         return
     if not ours or (ours == 1 and st[_GROUP]):
-        st[_C_IP_NOT_FOR_US] += 1
+        st[_C_IP_NOT_FOR_US] = st[_C_IP_NOT_FOR_US] + 1
         return
     if ours == 2:
         st[_GROUP] = 1
     if (f[20] & 0x3F) | f[21]:
-        st[_C_IP_FRAGMENT] += 1
+        st[_C_IP_FRAGMENT] = st[_C_IP_FRAGMENT] + 1
         return
     length = total - header
     st[_TOS] = f[15]
@@ -135,16 +135,14 @@ def ingress(iface, state, frame, l4, n: int):
     if handler:
         handler(iface, state, frame, l4, length)
     elif not taken:
-        st[_C_IP_PROTOCOL] += 1
+        st[_C_IP_PROTOCOL] = st[_C_IP_PROTOCOL] + 1
         iface._unreachable(iface, state, frame, _PROTOCOL_UNREACHABLE)
 
 
 @micropython.viper
-def _judge(state, frame) -> int:
+def _judge(st: ptr32, f: ptr8) -> int:
     # Whether a packet from SRC to DST is for us: 1, 2 if to a broadcast or group address, 0 if
     # not; -1 if nobody may have sent it (RFC 1122 section 3.2.1.3).
-    st = ptr32(state)
-    f = ptr8(frame)
     src = st[_SRC]
     dst = st[_DST]
     M = 0xFFFF
@@ -179,10 +177,8 @@ def _judge(state, frame) -> int:
 
 
 @micropython.viper
-def _check_options(state, frame, header: int) -> int:
+def _check_options(st: ptr32, f: ptr8, header: int) -> int:
     # Returns 0 for a packet that is to be dropped.
-    st = ptr32(state)
-    f = ptr8(frame)
     i = 34
     end = 14 + header
     while i < end:
@@ -193,13 +189,13 @@ def _check_options(state, frame, header: int) -> int:
             i += 1
             continue
         if kind == _LOOSE_SOURCE_ROUTE or kind == _STRICT_SOURCE_ROUTE:
-            st[_C_IP_SOURCE_ROUTE] += 1  # RFC 7126 section 4
+            st[_C_IP_SOURCE_ROUTE] = st[_C_IP_SOURCE_ROUTE] + 1  # RFC 7126 section 4
             return 0
         if i + 1 >= end or f[i + 1] < 2 or i + f[i + 1] > end:
-            st[_C_IP_MALFORMED] += 1
+            st[_C_IP_MALFORMED] = st[_C_IP_MALFORMED] + 1
             return 0
         i += f[i + 1]
-    st[_C_IP_OPTIONS] += 1
+    st[_C_IP_OPTIONS] = st[_C_IP_OPTIONS] + 1
     return 1
 
 
@@ -231,7 +227,7 @@ def reply(iface, state, frame, length: int) -> int:
     if result:
         failed(state, result)
     else:
-        st[_C_TX_FRAMES] += 1
+        st[_C_TX_FRAMES] = st[_C_TX_FRAMES] + 1
     return result
 
 
@@ -245,13 +241,13 @@ def find_way(iface, state, frame) -> int:
     st = ptr32(state)
     hop = int(next_hop(state))
     if hop < 0:
-        st[_C_IP_NO_ROUTE] += 1
+        st[_C_IP_NO_ROUTE] = st[_C_IP_NO_ROUTE] + 1
         return -_ENETUNREACH
     if not hop:
         return 0
     known = int(resolve(state, hop))
     if known < 0:
-        st[_C_IP_NO_NEIGHBOR] += 1
+        st[_C_IP_NO_NEIGHBOR] = st[_C_IP_NO_NEIGHBOR] + 1
         return -_EHOSTUNREACH
     if known > 1:
         if known == 2:
@@ -282,7 +278,7 @@ def egress(iface, state, frame, length: int, protocol: int, hop_limit: int, tos:
     if result:
         failed(state, result)
     else:
-        st[_C_TX_FRAMES] += 1
+        st[_C_TX_FRAMES] = st[_C_TX_FRAMES] + 1
     if ask:
         request(iface, state, frame, _SRC, ask)
     return result

@@ -33,9 +33,7 @@ _UDP = const(17)
 
 
 @micropython.viper
-def predict(frame, state, n: int) -> int:
-    f = ptr8(frame)
-    st = ptr32(state)
+def predict(f: ptr8, st: ptr32, n: int) -> int:
     if n < 34 or f[6] & 1 or f[12] != 8 or st[_RAW]:
         return 0
     mac = st[_MAC_LO]
@@ -92,5 +90,5 @@ def predict(frame, state, n: int) -> int:
     st[_GROUP] = 0
     st[_TOS] = f[15]
     st[_OPTIONS] = 0
-    st[_C_IP_RX] += 1
+    st[_C_IP_RX] = st[_C_IP_RX] + 1
     return (length << 8) | protocol

@@ -29,17 +29,15 @@ _EAGAIN = const(11)
 
 
 @micropython.viper
-def wake(state, slot: int):
+def wake(st: ptr32, slot: int):
     """Marks a socket as having something to send."""
-    st = ptr32(state)
     st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
     st[_WORK] = 1
 
 
 @micropython.viper
-def set_due(state, slot: int, delay: int):
+def set_due(st: ptr32, slot: int, delay: int):
     """Has a socket's turn come `delay` ms from now (less than 2^28); -1 for never."""
-    st = ptr32(state)
     st[_NEXT_STALE] = 1
     if delay < 0:
         st[st[_DUES] + slot] = 0
@@ -62,9 +60,8 @@ def due_by(state, slot: int, delay: int):
 
 
 @micropython.viper
-def _expire(state):
+def _expire(st: ptr32):
     # Marks every socket whose time has come, and finds the next time.
-    st = ptr32(state)
     now = st[_NOW]
     earliest = 0
     slot = 0
@@ -135,9 +132,8 @@ def _announce(iface, state):
 
 
 @micropython.viper
-def delay(state, now: int) -> int:
+def delay(st: ptr32, now: int) -> int:
     """Milliseconds until there is something to do: 0 for at once, -1 for nothing."""
-    st = ptr32(state)
     if st[_FLAGS] & _FULL:
         return 1
     if st[_WORK] or st[_ANNOUNCE] or st[_FLAGS] & (_MORE | _LATER):

@@ -12,9 +12,8 @@ _HASH = const(123)
 
 
 @micropython.viper
-def keyed_hash(state, tweak: int):
+def keyed_hash(st: ptr32, tweak: int):
     """Puts into HASH the hash of SRC, DST, PORTS and a small number under the key."""
-    st = ptr32(state)
     M = 0xFFFF
     M |= M << 16
     v0 = st[_KEY]

@@ -43,8 +43,7 @@ def checksum(buf, offset: int, n: int, acc: int) -> int:
 
 
 @micropython.viper
-def copy(dst, src, block) -> int:
-    b = ptr32(block)
+def copy(dst, src, b: ptr32) -> int:
     to = int(ptr8(dst)) + b[0]
     at = int(ptr8(src)) + b[1]
     end = to + b[2]

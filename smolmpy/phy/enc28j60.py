@@ -438,7 +438,7 @@ class ENC28J60(SPIChip):
         cs(1)
         s[_FAULTS] = 0
         s[_NEXT] = following
-        s[_WAITING] -= 1
+        s[_WAITING] = s[_WAITING] - 1
         held = s[_HELD] + total
         if not s[_WAITING] or held >= _KEPT:
             # Module 14: ERXRDPT must be odd.
@@ -450,12 +450,12 @@ class ENC28J60(SPIChip):
         s[_HELD] = held
         self._operate(_BFS | _ECON2, _PKTDEC)
         if not good:
-            s[_RX_ERRORS] += 1
+            s[_RX_ERRORS] = s[_RX_ERRORS] + 1
             return -_EIO
         if length > s[_RX_ROOM]:
-            s[_RX_TOO_LONG] += 1
+            s[_RX_TOO_LONG] = s[_RX_TOO_LONG] + 1
             return -_EMSGSIZE
-        s[_RX_FRAMES] += 1
+        s[_RX_FRAMES] = s[_RX_FRAMES] + 1
         return length
 
     def _look_after(self):
@@ -499,7 +499,7 @@ class ENC28J60(SPIChip):
         s[_TX_END] = end
         s[_RETRIES] = _RETRY
         self._request()
-        s[_TX_FRAMES] += 1
+        s[_TX_FRAMES] = s[_TX_FRAMES] + 1
         return 0
 
     def _wait_on(self):

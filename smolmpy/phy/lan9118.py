@@ -131,25 +131,21 @@ _ETIMEDOUT = const(110)
 
 
 @micropython.viper
-def _peek(base, state, register: int) -> int:
+def _peek(p: ptr32, s: ptr32, register: int) -> int:
     """Copies a register to the state, where all its 32 bits can be seen."""
-    p = ptr32(base)
-    s = ptr32(state)
     s[_WORD] = p[register]
     return 0
 
 
 @micropython.viper
-def _poke(base, register: int, value: int) -> int:
-    p = ptr32(base)
+def _poke(p: ptr32, register: int, value: int) -> int:
     p[register] = value
     return 0
 
 
 @micropython.viper
-def _until(base, register: int, mask: int, value: int) -> int:
+def _until(p: ptr32, register: int, mask: int, value: int) -> int:
     """Waits until `register & mask` is `value`: 0, or -ETIMEDOUT."""
-    p = ptr32(base)
     i = 0
     while i < _TRIES:
         if p[register] & mask == value:
@@ -159,9 +155,8 @@ def _until(base, register: int, mask: int, value: int) -> int:
 
 
 @micropython.viper
-def _mac_wait(base) -> int:
+def _mac_wait(p: ptr32) -> int:
     """Waits until the MAC has done its command: 0, or -ETIMEDOUT."""
-    p = ptr32(base)
     i = 0
     while i < _TRIES:
         p[_BYTE_TEST]  # 6.1.1: 45 ns after the command, before the answer counts
@@ -199,10 +194,8 @@ def _mac_read(base, register: int) -> int:
 
 
 @micropython.viper
-def _stalled(base, state) -> int:
+def _stalled(p: ptr32, s: ptr32) -> int:
     """25 MHz ticks since the transmit FIFO was first found full, modulo 2^30."""
-    p = ptr32(base)
-    s = ptr32(state)
     now = p[_FREE_RUN]
     if not s[_TX_STALLED]:
         s[_TX_STALLED] = now | 1
@@ -396,11 +389,11 @@ class LAN9118:
         words = (total + 5) >> 2  # two bytes of padding before it
         result = n
         if status & 0x8000 or n < 14:
-            s[_RX_ERRORS] += 1
-            s[_RX_CRC_ERRORS] += (status >> 1) & 1
+            s[_RX_ERRORS] = s[_RX_ERRORS] + 1
+            s[_RX_CRC_ERRORS] = s[_RX_CRC_ERRORS] + ((status >> 1) & 1)
             result = -_EIO
         elif n > s[_RX_ROOM]:
-            s[_RX_TOO_LONG] += 1
+            s[_RX_TOO_LONG] = s[_RX_TOO_LONG] + 1
             result = -_EMSGSIZE
         if total > _LONGEST or total < 4:
             self._restart_rx()
@@ -450,8 +443,8 @@ class LAN9118:
         done = (free >> 16) & 0xFF
         while done:
             x = p[_TX_STATUS]
-            s[_TX_ERRORS] += (x >> 15) & 1
-            s[_TX_COLLISIONS] += (x >> 3) & 15
+            s[_TX_ERRORS] = s[_TX_ERRORS] + ((x >> 15) & 1)
+            s[_TX_COLLISIONS] = s[_TX_COLLISIONS] + ((x >> 3) & 15)
             done -= 1
         if (free & 0xFFFF) < length + 16:
             return int(self._wait_tx())

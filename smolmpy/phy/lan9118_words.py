@@ -4,10 +4,8 @@ import micropython
 
 
 @micropython.viper
-def pull(base, words, n: int) -> int:
+def pull(p: ptr32, w: ptr32, n: int) -> int:
     """Reads `n` words from the receive FIFO to `words`, which begins at a word boundary."""
-    p = ptr32(base)
-    w = ptr32(words)
     i = 0
     while i < n:
         w[i] = p[0]
@@ -16,10 +14,8 @@ def pull(base, words, n: int) -> int:
 
 
 @micropython.viper
-def push(base, words, n: int) -> int:
+def push(p: ptr32, w: ptr32, n: int) -> int:
     """Writes `n` words to the transmit FIFO."""
-    p = ptr32(base)
-    w = ptr32(words)
     i = 0
     while i < n:
         p[8] = w[i]

@@ -83,14 +83,14 @@ class TapDevice:
             known, size, parts, queue, fd, readv, errno = self._way_in
         q = ptr32(queue)
         if q[_EMPTY]:
-            q[_EMPTY] -= 1
+            q[_EMPTY] = q[_EMPTY] - 1
             q[_READ] = 0
             return 0
         n = int(readv(fd, parts, 2))
         if n >= 0:
-            q[_READ] += 1
+            q[_READ] = q[_READ] + 1
             if q[_ALONE] and q[_READ] == 1:
-                q[_ALONE] -= 1
+                q[_ALONE] = q[_ALONE] - 1
                 q[_EMPTY] = 2
             return n if n <= int(size) else -_EMSGSIZE
         n = int(errno())

@@ -395,12 +395,12 @@ class W5500(SPIChip):
                     tries = 0
                 cs(1)
         if length < 0:
-            s[_RX_ERRORS] += 1
+            s[_RX_ERRORS] = s[_RX_ERRORS] + 1
             return int(self._reopen())
         at = (at + length + 2) & 0xFFFF
         held = s[_HELD] + length + 2
         s[_READ_AT] = at
-        s[_WAITING] -= length + 2
+        s[_WAITING] = s[_WAITING] - (length + 2)
         if not s[_WAITING] or held >= _KEPT:
             given = self._rx_rd
             g = ptr8(given)
@@ -415,9 +415,9 @@ class W5500(SPIChip):
             held = 0
         s[_HELD] = held
         if length > s[_RX_ROOM]:
-            s[_RX_TOO_LONG] += 1
+            s[_RX_TOO_LONG] = s[_RX_TOO_LONG] + 1
             return -_EMSGSIZE
-        s[_RX_FRAMES] += 1
+        s[_RX_FRAMES] = s[_RX_FRAMES] + 1
         s[_FAULTS] = 0
         return length
 
@@ -472,7 +472,7 @@ class W5500(SPIChip):
         self._write(self._send)
         cs(1)
         s[_SENDING] = 1
-        s[_TX_FRAMES] += 1
+        s[_TX_FRAMES] = s[_TX_FRAMES] + 1
         return 0
 
     def _wait_on(self):

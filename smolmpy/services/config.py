@@ -16,9 +16,8 @@ _ENOMEM = const(12)
 
 
 @micropython.viper
-def find(state, words, at: int) -> int:
+def find(st: ptr32, words, at: int) -> int:
     """Which of our addresses words[at] is; -1 if it is none."""
-    st = ptr32(state)
     addr = ptr32(words)[at]
     i = 0
     while i < st[_ADDRESSES]:
@@ -43,7 +42,7 @@ def assign(state, words, at: int, most: int) -> int:
             return -_ENOMEM
         st[_ADDRESS_TABLE + i * _ADDRESS_WORDS] = w[at]
         st[_ADDRESSES] = i + 1
-        st[_ANNOUNCE] |= 1 << i
+        st[_ANNOUNCE] = st[_ANNOUNCE] | (1 << i)
     st[_ADDRESS_TABLE + 1 + i * _ADDRESS_WORDS] = w[at + 1]
     return 0
 
@@ -53,7 +52,7 @@ def announce(state, words, at: int):
     """Tells the link once more that words[at] is ours (RFC 5227 section 2.3)."""
     i = int(find(state, words, at))
     if i >= 0:
-        ptr32(state)[_ANNOUNCE] |= 1 << i
+        ptr32(state)[_ANNOUNCE] = ptr32(state)[_ANNOUNCE] | (1 << i)
 
 
 @micropython.viper
@@ -63,7 +62,7 @@ def withdraw(state, words, at: int):
     i = int(find(state, words, at))
     if i < 0:
         return
-    st[_ADDRESSES] -= 1
+    st[_ADDRESSES] = st[_ADDRESSES] - 1
     low = st[_ANNOUNCE] & ((1 << i) - 1)
     st[_ANNOUNCE] = low | ((st[_ANNOUNCE] >> (i + 1)) << i)
     entry = _ADDRESS_TABLE + i * _ADDRESS_WORDS
@@ -76,14 +75,12 @@ def withdraw(state, words, at: int):
 
 
 @micropython.viper
-def set_gateway(state, words, at: int, old: int) -> int:
+def set_gateway(st: ptr32, w: ptr32, at: int, old: int) -> int:
     """Makes words[at] the gateway of the default route; 0.0.0.0 is for none.
 
     A default route whose gateway is neither that nor words[old] is somebody else's and stays.
     Returns 0, or -ENOMEM if the table of routes is full.
     """
-    st = ptr32(state)
-    w = ptr32(words)
     n = st[_ROUTES_LEN]
     # The default route has the shortest prefix, so it is the last.
     last = st[_ROUTES] + (n - 1) * _ROUTE_WORDS

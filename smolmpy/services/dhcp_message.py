@@ -43,11 +43,8 @@ _MAC_LO = const(13)
 
 
 @micropython.viper
-def is_for_us(state, l4, n: int, xid) -> int:
+def is_for_us(st: ptr32, p: ptr8, n: int, x: ptr8) -> int:
     """1 if this is an answer to the request with these 4 bytes as xid, from our hardware."""
-    st = ptr32(state)
-    p = ptr8(l4)
-    x = ptr8(xid)
     if n < _OPTIONS or p[8] != 2 or p[9] != 1 or p[10] != 6:
         return 0
     i = 0
@@ -60,13 +57,11 @@ def is_for_us(state, l4, n: int, xid) -> int:
 
 
 @micropython.viper
-def parse(l4, n: int, words) -> int:
+def parse(p: ptr8, n: int, w: ptr32) -> int:
     """Reads a server's message of n bytes, UDP header included; returns its type.
 
     Returns -1 for one that contradicts itself or says what can not be.
     """
-    p = ptr8(l4)
-    w = ptr32(words)
     i = 0
     while i < 13:
         w[i] = 0

@@ -21,9 +21,8 @@ _ADDRESSES = const(1)
 
 
 @micropython.viper
-def give(words, at: int, count: int, addr) -> int:
+def give(w: ptr32, at: int, count: int, addr) -> int:
     """Writes the addresses from words[at] up into a buffer, as many as fit; returns how many."""
-    w = ptr32(words)
     a = ptr8(addr)
     room = int(len(addr)) >> 2
     if count > room:
@@ -103,9 +102,7 @@ class Cache:
 
 
 @micropython.viper
-def _copy(words, at: int, others, i: int):
-    w = ptr32(words)
-    o = ptr32(others)
+def _copy(w: ptr32, at: int, o: ptr32, i: int):
     n = 0
     while n < _MOST:
         w[at + n] = o[i + n]

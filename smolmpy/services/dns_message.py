@@ -44,9 +44,8 @@ _NAME_SIZE = const(255)
 
 
 @micropython.viper
-def _encode(data, out) -> int:
+def _encode(data, o: ptr8) -> int:
     d = ptr8(data)
-    o = ptr8(out)
     n = int(len(data))
     if n and d[n - 1] == 46:
         n -= 1
@@ -83,9 +82,8 @@ def encode(name, out):
 
 
 @micropython.viper
-def skip_name(buf, at: int, end: int) -> int:
+def skip_name(p: ptr8, at: int, end: int) -> int:
     """Where what follows the name at `at` begins; -1 if it does not end before `end`."""
-    p = ptr8(buf)
     while at < end:
         n = p[at]
         if n >= 0xC0:
@@ -99,13 +97,11 @@ def skip_name(buf, at: int, end: int) -> int:
 
 
 @micropython.viper
-def expand(buf, base: int, end: int, at: int, out) -> int:
+def expand(p: ptr8, base: int, end: int, at: int, o: ptr8) -> int:
     """Writes the name at `at` as plain labels, small letters, to a buffer of 256 bytes.
 
     Returns its length; -1 if it does not end, is too long, or points forward.
     """
-    p = ptr8(buf)
-    o = ptr8(out)
     length = 0
     least = at
     while at < end:
@@ -135,10 +131,8 @@ def expand(buf, base: int, end: int, at: int, out) -> int:
 
 
 @micropython.viper
-def is_name(buf, base: int, end: int, at: int, name) -> int:
+def is_name(p: ptr8, base: int, end: int, at: int, o: ptr8) -> int:
     """1 if the name at `at` is `name`, given as plain labels in small letters; 0 if not."""
-    p = ptr8(buf)
-    o = ptr8(name)
     length = 0
     least = at
     while at < end:
@@ -170,10 +164,8 @@ def is_name(buf, base: int, end: int, at: int, name) -> int:
 
 
 @micropython.viper
-def write_question(buf, base: int, ident: int, name, length: int) -> int:
+def write_question(p: ptr8, base: int, ident: int, d: ptr8, length: int) -> int:
     """Writes a message that asks for the addresses of a name; returns where it ends."""
-    p = ptr8(buf)
-    d = ptr8(name)
     p[base] = ident >> 8
     p[base + 1] = ident & 255
     p[base + 2] = 1  # recursion desired
@@ -198,10 +190,8 @@ def write_question(buf, base: int, ident: int, name, length: int) -> int:
 
 
 @micropython.viper
-def _is_answer(buf, base: int, end: int, ident: int, name, length: int) -> int:
+def _is_answer(p: ptr8, base: int, end: int, ident: int, d: ptr8, length: int) -> int:
     # 1 for an answer to write_question(), as far as its header and its question tell.
-    p = ptr8(buf)
-    d = ptr8(name)
     if end < base + _HEADER + length + 4 or ((p[base] << 8) | p[base + 1]) != ident:
         return 0
     # An answer, of an ordinary query, to one question.
@@ -218,12 +208,11 @@ def _is_answer(buf, base: int, end: int, ident: int, name, length: int) -> int:
 
 
 @micropython.viper
-def _collect(buf, base: int, end: int, at: int, words, name) -> int:
+def _collect(buf, base: int, end: int, at: int, w: ptr32, name) -> int:
     # Puts the addresses that the answers from `at` up have for a name into words. Returns how
     # many; 0 - where its other name lies; 0 if there is nothing. words[TARGET] is then where the
     # walk ended, 0 if a record was cut off.
     p = ptr8(buf)
-    w = ptr32(words)
     n = (p[base + 6] << 8) | p[base + 7]
     w[_TARGET] = 0
     count = 0
@@ -258,11 +247,10 @@ def _collect(buf, base: int, end: int, at: int, words, name) -> int:
 
 
 @micropython.viper
-def _read_no(buf, base: int, end: int, at: int, words) -> int:
+def _read_no(buf, base: int, end: int, at: int, w: ptr32) -> int:
     # RFC 2308: how long the answer "no" holds is in the SOA record of the zone, in the authority
     # section, which begins at `at`. Returns 1 if other servers are named there instead.
     p = ptr8(buf)
-    w = ptr32(words)
     n = (p[base + 8] << 8) | p[base + 9]
     w[_TTL] = 0
     referral = 0
@@ -342,9 +330,8 @@ def read_answer(
 
 
 @micropython.viper
-def mix_case(name, length: int, bits: int):
+def mix_case(d: ptr8, length: int, bits: int):
     """Flips letters of an encoded name after random bits (15 of them), for it to come back so."""
-    d = ptr8(name)
     i = 0
     while i < length:
         n = d[i]

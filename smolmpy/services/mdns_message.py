@@ -28,9 +28,8 @@ IS_PROBE = 8
 
 
 @micropython.viper
-def is_neighbor(state) -> int:
+def is_neighbor(st: ptr32) -> int:
     """1 if the sender of the packet in hand is on the link (RFC 6762 section 11)."""
-    st = ptr32(state)
     at = _ADDRESS_TABLE
     end = at + st[_ADDRESSES] * _ADDRESS_WORDS
     while at < end:
@@ -71,14 +70,13 @@ def questions(buf, base: int, end: int, name) -> int:
 
 
 @micropython.viper
-def addresses(buf, base: int, end: int, name, first: int, last: int, words) -> int:
+def addresses(buf, base: int, end: int, name, first: int, last: int, w: ptr32) -> int:
     """The addresses that a message has for a name, in its sections first to last of 0 to 2.
 
     Those are answers, authority and additional. Puts the shortest time to live into words[0], the
     addresses behind it, and returns how many; -1 for a message that is cut off.
     """
     p = ptr8(buf)
-    w = ptr32(words)
     at = base + _HEADER
     n = (p[base + 4] << 8) | p[base + 5]
     while n:
@@ -141,9 +139,8 @@ def compare(words, i: int, others, j: int) -> int:
 
 
 @micropython.viper
-def write_header(buf, base: int, ident: int, flags: int, questions: int, answers: int) -> int:
+def write_header(p: ptr8, base: int, ident: int, flags: int, questions: int, answers: int) -> int:
     """Writes a header with so many questions and answers; returns where it ends."""
-    p = ptr8(buf)
     i = 0
     while i < _HEADER:
         p[base + i] = 0
@@ -158,10 +155,8 @@ def write_header(buf, base: int, ident: int, flags: int, questions: int, answers
 
 
 @micropython.viper
-def write_type(buf, at: int, name, length: int, kind: int, cls: int) -> int:
+def write_type(p: ptr8, at: int, d: ptr8, length: int, kind: int, cls: int) -> int:
     """Writes a name, a type and a class; returns where they end."""
-    p = ptr8(buf)
-    d = ptr8(name)
     i = 0
     while i < length:
         p[at + i] = d[i]

@@ -65,9 +65,8 @@ def chance(state, n: int) -> int:
 
 
 @micropython.viper
-def fill(buf, at: int, n: int, value: int):
+def fill(p: ptr8, at: int, n: int, value: int):
     """Sets n bytes of buf to a value."""
-    p = ptr8(buf)
     n += at
     while at < n:
         p[at] = value
@@ -75,9 +74,8 @@ def fill(buf, at: int, n: int, value: int):
 
 
 @micropython.viper
-def put(buf, at: int, data) -> int:
+def put(p: ptr8, at: int, data) -> int:
     """Writes the bytes of data to buf[at:]; returns where they end."""
-    p = ptr8(buf)
     d = ptr8(data)
     n = int(len(data))
     i = 0
@@ -88,9 +86,8 @@ def put(buf, at: int, data) -> int:
 
 
 @micropython.viper
-def put_word(buf, at: int, words, index: int) -> int:
+def put_word(p: ptr8, at: int, words, index: int) -> int:
     """Writes words[index] to buf[at:], 4 bytes in network order; returns where they end."""
-    p = ptr8(buf)
     word = ptr32(words)[index]
     p[at] = (word >> 24) & 255
     p[at + 1] = (word >> 16) & 255
@@ -100,9 +97,8 @@ def put_word(buf, at: int, words, index: int) -> int:
 
 
 @micropython.viper
-def get_word(words, index: int, buf, at: int):
+def get_word(words, index: int, p: ptr8, at: int):
     """Reads 4 bytes in network order from buf[at:] into words[index]."""
-    p = ptr8(buf)
     ptr32(words)[index] = (p[at] << 24) | (p[at + 1] << 16) | (p[at + 2] << 8) | p[at + 3]
 
 
@@ -113,10 +109,8 @@ def same(words, i: int, others, j: int) -> int:
 
 
 @micropython.viper
-def move(words, i: int, others, j: int, n: int):
+def move(w: ptr32, i: int, o: ptr32, j: int, n: int):
     """Copies n words from others[j:] to words[i:]."""
-    w = ptr32(words)
-    o = ptr32(others)
     while n:
         n -= 1
         w[i + n] = o[j + n]

@@ -44,16 +44,13 @@ _DENIED = const(1)
 
 
 @micropython.viper
-def read_answer(l4, n: int, cookie, words) -> int:
+def read_answer(p: ptr8, n: int, c: ptr8, w: ptr32) -> int:
     """Reads an answer of n bytes, UDP header included; `cookie` is the time in the request.
 
     Puts seconds since 1970 and milliseconds into words[GIVEN], and returns how many milliseconds
     the server has held the request << 2; or << 2 | 1 if it says never to come again, | 2 if less
     often; -1 if it is no answer or not to be trusted.
     """
-    p = ptr8(l4)
-    c = ptr8(cookie)
-    w = ptr32(words)
     if n < 56 or p[8] & 7 != 4:
         return -1
     i = 0
@@ -99,9 +96,8 @@ def read_answer(l4, n: int, cookie, words) -> int:
 
 
 @micropython.viper
-def _advance(words, ms: int):
+def _advance(w: ptr32, ms: int):
     # Moves the time in the words ahead.
-    w = ptr32(words)
     M = 0xFFFF
     M |= M << 16
     ms += w[_MILLIS]

@@ -133,12 +133,11 @@ def put(buf, n: int, outbox, state) -> int:
 
 
 @micropython.viper
-def arrive(l4, state, n: int, places) -> int:
-    st = ptr32(state)
+def arrive(l4, st: ptr32, n: int, places) -> int:
     p = ptr8(l4)
     length = (p[4] << 8) | p[5]
     if n < _UDP_HEADER or length < _UDP_HEADER or length > n or not (p[2] | p[3]):
-        st[_C_UDP_MALFORMED] += 1
+        st[_C_UDP_MALFORMED] = st[_C_UDP_MALFORMED] + 1
         return -1
     ports = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
     st[_PORTS] = ports
@@ -160,12 +159,12 @@ def arrive(l4, state, n: int, places) -> int:
         at = int(reserve(ring, length - _UDP_HEADER))
     if at < 0:
         if given and int(checksum(l4, 0, length, s)) != 0xFFFF:
-            st[_C_UDP_CHECKSUM] += 1
+            st[_C_UDP_CHECKSUM] = st[_C_UDP_CHECKSUM] + 1
             return -1
         if r[_R_CAPACITY]:
-            st[_C_UDP_FULL] += 1
+            st[_C_UDP_FULL] = st[_C_UDP_FULL] + 1
             return -1
-        st[_C_UDP_RX] += 1
+        st[_C_UDP_RX] = st[_C_UDP_RX] + 1
         r[_R_LAST] = st[_SRC]
         r[_R_LAST + 1] = st[_DST]
         r[_R_LAST + 2] = (p[0] << 8) | p[1]
@@ -176,9 +175,9 @@ def arrive(l4, state, n: int, places) -> int:
     r[_KERNEL_SUM] = s + ((p[0] << 8) | p[1]) + ((p[2] << 8) | p[3]) + length + given
     s = int(copy_sum(rx, l4, ring))
     if given and s != 0xFFFF:
-        st[_C_UDP_CHECKSUM] += 1
+        st[_C_UDP_CHECKSUM] = st[_C_UDP_CHECKSUM] + 1
         return -1
-    st[_C_UDP_RX] += 1
+    st[_C_UDP_RX] = st[_C_UDP_RX] + 1
     r[at + _R_REMOTE] = st[_SRC]
     r[at + _R_LOCAL] = st[_DST]
     r[at + _R_PORT] = (p[0] << 8) | p[1]

@@ -149,9 +149,9 @@ class PacketSocket(Socket):
         st = ptr32(self._st)
         at = int(reserve(ring, n))
         if at < 0:
-            st[_C_RAW_FULL] += 1
+            st[_C_RAW_FULL] = st[_C_RAW_FULL] + 1
             return 0
-        st[_C_RAW_RX] += 1
+        st[_C_RAW_RX] = st[_C_RAW_RX] + 1
         r[at + _R_REMOTE] = st[_SRC]
         r[at + _R_LOCAL] = st[_DST]
         r[at + _R_PORT] = 0

@@ -56,12 +56,11 @@ def make(packets, size):
 
 
 @micropython.viper
-def reserve(ring, n: int) -> int:
+def reserve(r: ptr32, n: int) -> int:
     """Finds room for a packet of n bytes: where its record begins; -1 if there is none.
 
     The record has its OFFSET and LENGTH; the packet is in the ring only after commit().
     """
-    r = ptr32(ring)
     count = r[_R_COUNT]
     if count == r[_R_CAPACITY]:
         return -1
@@ -89,25 +88,23 @@ def reserve(ring, n: int) -> int:
 
 
 @micropython.viper
-def commit(ring, at: int):
+def commit(r: ptr32, at: int):
     """Appends the packet whose record reserve() returned."""
-    r = ptr32(ring)
-    r[_R_COUNT] += 1
+    r[_R_COUNT] = r[_R_COUNT] + 1
     r[_R_END] = r[at] + r[at + _R_LENGTH]
-    r[_R_USED] += r[at + _R_LENGTH]
+    r[_R_USED] = r[_R_USED] + r[at + _R_LENGTH]
 
 
 @micropython.viper
-def pop(ring):
+def pop(r: ptr32):
     """Drops the first packet; who it was from stays readable at LAST."""
-    r = ptr32(ring)
     head = r[_R_HEAD]
     at = _R_RECORDS + head * _R_WORDS
     r[_R_LAST] = r[at + _R_REMOTE]
     r[_R_LAST + 1] = r[at + _R_LOCAL]
     r[_R_LAST + 2] = r[at + _R_PORT]
-    r[_R_USED] -= r[at + _R_LENGTH]
-    r[_R_COUNT] -= 1
+    r[_R_USED] = r[_R_USED] - r[at + _R_LENGTH]
+    r[_R_COUNT] = r[_R_COUNT] - 1
     head += 1
     if head == r[_R_CAPACITY]:
         head = 0
@@ -116,8 +113,7 @@ def pop(ring):
 
 
 @micropython.viper
-def clear(ring):
+def clear(r: ptr32):
     """Drops all packets."""
-    r = ptr32(ring)
     r[_R_COUNT] = 0
     r[_R_USED] = 0

@@ -159,10 +159,9 @@ _EMSGSIZE = const(90)
 
 
 @micropython.viper
-def locate(iface, state, l4) -> int:
+def locate(iface, state, p: ptr8) -> int:
     """Whether the segment belongs to a connection; then LAST_SLOT is where that is."""
     st = ptr32(state)
-    p = ptr8(l4)
     ports = (p[0] << 24) | (p[1] << 16) | (p[2] << 8) | p[3]
     st[_PORTS] = ports
     if (
@@ -337,10 +336,9 @@ def _arrives(iface, state, frame, l4, n: int, tcb, rx, slot: int):
 
 
 @micropython.viper
-def _is_recent(state, tcb, slot: int, bits: int) -> int:
+def _is_recent(state, t: ptr32, slot: int, bits: int) -> int:
     # RFC 7323 section 5.3: a segment older than what has come since is a ghost.
     st = ptr32(state)
-    t = ptr32(tcb)
     if not t[_T_FLAGS] & _F_TIMESTAMPS or bits & _RST:
         return 1
     if not st[_TS_SEEN]:
@@ -354,12 +352,11 @@ def _is_recent(state, tcb, slot: int, bits: int) -> int:
 
 
 @micropython.viper
-def _reject(state, tcb, slot: int, l4, bits: int, size: int) -> int:
+def _reject(state, tcb, slot: int, p: ptr8, bits: int, size: int) -> int:
     # A segment none of which lies in the window. Returns 1 if an ACK has been promised, as is
     # usual.
     st = ptr32(state)
     t = ptr32(tcb)
-    p = ptr8(l4)
     seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
     again = seq == t[_T_IRS]
     kind = t[_T_STATE]
@@ -525,10 +522,9 @@ def _notice(state, tcb, bits: int, size: int):
 
 
 @micropython.viper
-def _rest(state, tcb, slot: int):
+def _rest(state, t: ptr32, slot: int):
     # Into TIME-WAIT.
     st = ptr32(state)
-    t = ptr32(tcb)
     t[_T_STATE] = _TIME_WAIT
     t[_T_RETRANSMIT] = 0
     t[_T_IDLE_DUE] = int(later(st[_NOW], t[_T_TIME_WAIT_MS]))

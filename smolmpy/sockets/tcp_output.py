@@ -435,10 +435,9 @@ def _next(parts, state, tcb) -> int:
 
 
 @micropython.viper
-def _sent(state, tcb, ahead: int, n: int, bits: int, filling: int):
+def _sent(st: ptr32, tcb, ahead: int, n: int, bits: int, filling: int):
     # A segment that takes sequence numbers is on its way.
     t = ptr32(tcb)
-    st = ptr32(state)
     M = 0xFFFF
     M |= M << 16
     now = st[_NOW]

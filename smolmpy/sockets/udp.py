@@ -112,7 +112,7 @@ class UDPSocket(UDPSending):
             if result:
                 failed(state, result)
             else:
-                st[_C_TX_FRAMES] += 1
+                st[_C_TX_FRAMES] = st[_C_TX_FRAMES] + 1
 
     @micropython.viper
     def _send_in_place(self, n: int):
@@ -142,7 +142,7 @@ class UDPSocket(UDPSending):
             s = 0xFFFF
         f[40] = s >> 8
         f[41] = s & 255
-        st[_C_UDP_TX] += 1
+        st[_C_UDP_TX] = st[_C_UDP_TX] + 1
         egress(iface, state, frame, n, _UDP, self._tx_ring[_R_HOP_LIMIT], 0)
 
     @property

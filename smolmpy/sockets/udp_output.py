@@ -112,6 +112,6 @@ class UDPSending(PacketSocket):
         at = _R_RECORDS + head * _R_WORDS
         r[_R_HEAD] = head
         r[_R_START] = r[at]
-        r[_R_COUNT] += 1
-        r[_R_USED] += r[at + _R_LENGTH]
+        r[_R_COUNT] = r[_R_COUNT] + 1
+        r[_R_USED] = r[_R_USED] + r[at + _R_LENGTH]
         wake(state, r[_R_SLOT])
