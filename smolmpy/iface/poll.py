@@ -72,14 +72,15 @@ def poll(self, now: int) -> int:
             st[_C_RX_FRAMES] = st[_C_RX_FRAMES] + 1
             moved += 1
             kind = int(predict(frame, state, n))
-            if not kind:
+            protocol = kind & 0xFF
+            if protocol == _TCP:
+                tcp(self, state, frame, l4, kind >> 8)
+            elif protocol == _UDP:
+                udp(self, state, frame, l4, kind >> 8)
+            elif not kind:
                 examine(self, state, frame, l4, n)
             elif kind < 0:
                 arp(self, state, frame, n)
-            elif kind & 0xFF == _TCP:
-                tcp(self, state, frame, l4, kind >> 8)
-            elif kind & 0xFF == _UDP:
-                udp(self, state, frame, l4, kind >> 8)
             else:
                 icmp(self, state, frame, l4, kind >> 8)
         if due or st[_WORK] or st[_ANNOUNCE]:

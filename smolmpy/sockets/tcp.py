@@ -130,6 +130,7 @@ _SMALL = const(512)  # of buffers: less than a segment of the least MSS
 
 
 _EAGAIN = const(11)
+_EINVAL = const(22)
 _EPIPE = const(32)
 _ENOTCONN = const(107)
 
@@ -138,117 +139,6 @@ HANDLERS["tcp"] = ingress
 
 # What rings are read and written with; a name costs more to look up than to unpack.
 _OF_RINGS = (copy, len)
-
-
-@micropython.viper
-def _send(parts, buf, n: int) -> int:
-    _iface, state_of, slot, tcb, tx, _frame, _l4, _rx, of_rings, _tools = parts
-    copy, length = of_rings
-    t = ptr32(tcb)
-    room = int(length(buf))
-    if n > room:
-        n = room
-    state = t[_T_STATE]
-    if state != _ESTABLISHED and state != _CLOSE_WAIT:
-        if state == _SYN_SENT or state == _SYN_RECEIVED:
-            return -_EAGAIN
-        if state > _CLOSE_WAIT or state == _FIN_WAIT_1 or state == _FIN_WAIT_2:
-            return -_EPIPE
-        error = t[_T_ERROR]
-        if error:
-            t[_T_ERROR] = 0
-            return -error
-        return -_ENOTCONN
-    size = t[_T_TX_SIZE]
-    used = t[_T_TX_LEN]
-    room = size - used
-    if n > room:
-        n = room
-    if not n:
-        # Nothing asked for is nothing sent; no room is another matter.
-        return 0 if room else -_EAGAIN
-    at = t[_T_TX_HEAD] + used
-    if at >= size:
-        at -= size
-    first = size - at
-    if first > n:
-        first = n
-    t[0] = at
-    t[1] = 0
-    t[2] = first
-    copy(tx, buf, tcb)
-    if first < n:
-        t[0] = 0
-        t[1] = first
-        t[2] = n - first
-        copy(tx, buf, tcb)
-    t[_T_TX_LEN] = used + n
-    st = ptr32(state_of)
-    i = int(slot)
-    at = st[_DIRTY] + (i >> 4)
-    st[at] = st[at] | (1 << (i & 15))
-    st[_WORK] = 1
-    return n
-
-
-@micropython.viper
-def _recv(parts, buf, n: int) -> int:
-    _iface, state_of, slot, tcb, _tx, _frame, _l4, rx, of_rings, _tools = parts
-    copy, length = of_rings
-    t = ptr32(tcb)
-    room = int(length(buf))
-    if n > room:
-        n = room
-    have = t[_T_RX_LEN]
-    if not have:
-        state = t[_T_STATE]
-        error = t[_T_ERROR]
-        if error:
-            t[_T_ERROR] = 0
-            return -error
-        if t[_T_FLAGS] & _F_FIN_SEEN:
-            return 0
-        if state >= _SYN_SENT and state <= _FIN_WAIT_2:
-            return -_EAGAIN
-        return -_ENOTCONN
-    if n > have:
-        n = have
-    size = t[_T_RX_SIZE]
-    at = t[_T_RX_HEAD]
-    first = size - at
-    if first > n:
-        first = n
-    t[0] = 0
-    t[1] = at
-    t[2] = first
-    copy(buf, rx, tcb)
-    if first < n:
-        t[0] = first
-        t[1] = 0
-        t[2] = n - first
-        copy(buf, rx, tcb)
-    at += n
-    if at >= size:
-        at -= size
-    t[_T_RX_HEAD] = at
-    have -= n
-    t[_T_RX_LEN] = have
-    # Offer more when it is worth an ACK of its own: half of the ring; as much as the peer gets
-    # an ACK for anyway; or a segment, if it may not send a full one otherwise (RFC 9293
-    # section 3.8.6.2.2).
-    offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
-    gain = size - have - offered
-    mss = t[_T_MSS]
-    if gain >= size >> 1 or gain >= (mss if offered < mss else mss << 1):
-        state = t[_T_STATE]
-        if state >= _ESTABLISHED and state <= _FIN_WAIT_2:
-            t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
-            st = ptr32(state_of)
-            i = int(slot)
-            at = st[_DIRTY] + (i >> 4)
-            st[at] = st[at] | (1 << (i & 15))
-            st[_WORK] = 1
-    return n
 
 
 class TCPSocket(TCPSettings):
@@ -315,7 +205,7 @@ class TCPSocket(TCPSettings):
             from .tcp_handler import gather, hand_over
 
             TCPSocket._hand_over = hand_over
-            self._handing = gather(self, _recv, _send)
+            self._handing = gather(self)
 
     def _detach(self):
         self._gather(None, -1)
@@ -367,6 +257,121 @@ class TCPSocket(TCPSettings):
         self._tcb[_T_OPTIONS] = options | _O_HANDLER if function else options & ~_O_HANDLER
         self._gather(self.iface, self._slot)
 
+    @micropython.viper
+    def send_slice(self, buf, n: int) -> int:
+        """As send(buf, n), in fewer steps, since n has to be given; -EINVAL if it is negative."""
+        _iface, state_of, slot, tcb, tx, _frame, _l4, _rx, of_rings, _tools = self._parts
+        copy, length = of_rings
+        t = ptr32(tcb)
+        room = int(length(buf))
+        if n > room:
+            n = room
+        if n < 0:
+            return -_EINVAL
+        state = t[_T_STATE]
+        if state != _ESTABLISHED and state != _CLOSE_WAIT:
+            if state == _SYN_SENT or state == _SYN_RECEIVED:
+                return -_EAGAIN
+            if state > _CLOSE_WAIT or state == _FIN_WAIT_1 or state == _FIN_WAIT_2:
+                return -_EPIPE
+            error = t[_T_ERROR]
+            if error:
+                t[_T_ERROR] = 0
+                return -error
+            return -_ENOTCONN
+        size = t[_T_TX_SIZE]
+        used = t[_T_TX_LEN]
+        room = size - used
+        if n > room:
+            n = room
+        if not n:
+            # Nothing asked for is nothing sent; no room is another matter.
+            return 0 if room else -_EAGAIN
+        at = t[_T_TX_HEAD] + used
+        if at >= size:
+            at -= size
+        first = size - at
+        if first > n:
+            first = n
+        t[0] = at
+        t[1] = 0
+        t[2] = first
+        copy(tx, buf, tcb)
+        if first < n:
+            t[0] = 0
+            t[1] = first
+            t[2] = n - first
+            copy(tx, buf, tcb)
+        t[_T_TX_LEN] = used + n
+        st = ptr32(state_of)
+        i = int(slot)
+        at = st[_DIRTY] + (i >> 4)
+        st[at] = st[at] | (1 << (i & 15))
+        st[_WORK] = 1
+        return n
+
+    @micropython.viper
+    def recv_slice(self, buf, n: int) -> int:
+        """As recv_into(buf, n), in fewer steps, since n has to be given; -EINVAL if negative."""
+        _iface, state_of, slot, tcb, _tx, _frame, _l4, rx, of_rings, _tools = self._parts
+        copy, length = of_rings
+        t = ptr32(tcb)
+        room = int(length(buf))
+        if n > room:
+            n = room
+        if n < 0:
+            return -_EINVAL
+        have = t[_T_RX_LEN]
+        if not have:
+            state = t[_T_STATE]
+            error = t[_T_ERROR]
+            if error:
+                t[_T_ERROR] = 0
+                return -error
+            if t[_T_FLAGS] & _F_FIN_SEEN:
+                return 0
+            if state >= _SYN_SENT and state <= _FIN_WAIT_2:
+                return -_EAGAIN
+            return -_ENOTCONN
+        if n > have:
+            n = have
+        size = t[_T_RX_SIZE]
+        at = t[_T_RX_HEAD]
+        first = size - at
+        if first > n:
+            first = n
+        t[0] = 0
+        t[1] = at
+        t[2] = first
+        copy(buf, rx, tcb)
+        if first < n:
+            t[0] = first
+            t[1] = 0
+            t[2] = n - first
+            copy(buf, rx, tcb)
+        at += n
+        if at >= size:
+            at -= size
+        t[_T_RX_HEAD] = at
+        have -= n
+        t[_T_RX_LEN] = have
+        # Offer more when it is worth an ACK of its own: half of the ring; as much as the peer gets
+        # an ACK for anyway; or a segment, if it may not send a full one otherwise (RFC 9293
+        # section 3.8.6.2.2).
+        offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
+        gain = size - have - offered
+        mss = t[_T_MSS]
+        if gain >= size >> 1 or gain >= (mss if offered < mss else mss << 1):
+            state = t[_T_STATE]
+            if state >= _ESTABLISHED and state <= _FIN_WAIT_2:
+                t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
+                st = ptr32(state_of)
+                i = int(slot)
+                at = st[_DIRTY] + (i >> 4)
+                st[at] = st[at] | (1 << (i & 15))
+                st[_WORK] = 1
+        return n
+
     @micropython.native
     def send(self, buf, n=None):
         """Queues up to n bytes of buf (all of it by default); returns how many.
@@ -378,7 +383,7 @@ class TCPSocket(TCPSettings):
             n = _ALL
         elif n < 0:
             raise ValueError("n must not be negative")
-        return _send(self._parts, buf, n)
+        return self.send_slice(buf, n)
 
     @micropython.native
     def recv_into(self, buf, n=None):
@@ -391,7 +396,7 @@ class TCPSocket(TCPSettings):
             n = _ALL
         elif n < 0:
             raise ValueError("n must not be negative")
-        return _recv(self._parts, buf, n)
+        return self.recv_slice(buf, n)
 
     flush = egress
 

@@ -12,10 +12,11 @@ _F_FIN_SEEN = const(128)
 _F_END_TOLD = const(524288)
 
 
-def gather(socket, recv, send):
+def gather(socket):
     """What hand_over() needs, in one look-up. Text lies where that of a segment would."""
     payload = socket.iface._l4[20:]
-    return (socket._parts, socket._handler, payload, len(payload), recv, send)
+    parts = (socket._parts[3], socket._handler, payload, len(payload))
+    return parts + (socket.recv_slice, socket.send_slice)
 
 
 @micropython.viper
@@ -24,8 +25,7 @@ def hand_over(socket, n: int):
 
     There is room for an answer to the n bytes; of the ring it gets as much as there is room for.
     """
-    parts, handler, payload, size, recv, send = socket._handing
-    _iface, _state, _slot, tcb, _tx, _frame, _l4, _rx, _of_rings, _tools = parts
+    tcb, handler, payload, size, recv, send = socket._handing
     t = ptr32(tcb)
     while True:
         if not n:
@@ -35,11 +35,11 @@ def hand_over(socket, n: int):
             most = int(size)
             if n > most:
                 n = most
-            n = int(recv(parts, payload, n))
+            n = int(recv(payload, n))
             if n <= 0:
                 return
         answer = int(handler(socket, payload, n))
-        if answer > 0 and int(send(parts, payload, answer)) != answer:
+        if answer > 0 and int(send(payload, answer)) != answer:
             raise ValueError("handler: the answer is too long")
         n = 0
     if t[_T_FLAGS] & (_F_FIN_SEEN | _F_END_TOLD) == _F_FIN_SEEN:

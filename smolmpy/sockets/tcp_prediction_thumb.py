@@ -876,12 +876,9 @@ def ingress(iface, state, frame, l4, n: int):
     t = ptr32(at)
     size = t[2]
     here = 0
+    handled = t[_T_OPTIONS] & _O_HANDLER
     if size:
-        if (
-            t[_T_OPTIONS] & _O_HANDLER
-            and not t[_T_RX_LEN]
-            and size <= t[_T_TX_SIZE] - t[_T_TX_LEN]
-        ):
+        if handled and not t[_T_RX_LEN] and size <= t[_T_TX_SIZE] - t[_T_TX_LEN]:
             # Not copied, since a handler reads it where it lies.
             here = size
             s = int(check(l4, 20, size, t[_KERNEL_SUM]))
@@ -892,7 +889,7 @@ def ingress(iface, state, frame, l4, n: int):
             st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
             return
     accept(l4, state, at, size)
-    if t[_T_OPTIONS] & _O_HANDLER:
+    if handled:
         t[_T_RX_LEN] = t[_T_RX_LEN] - here
         iface.sockets[st[_LAST_TCP] & 0xFFFF]._hand_over(here)
 

@@ -324,3 +324,22 @@ def test_flush_with_a_full_device():
     h.device.refuse = 0
     h.run()
     p.expect("PA", 1, 1, b"now")
+
+
+def test_slices():
+    h, p, s = established(rx=100, tx=100)
+    buf = bytearray(b"0123456789")
+    assert s.recv_slice(buf, 10) == EAGAIN
+    assert s.send_slice(buf, 4) == 4
+    assert s.send_slice(buf, 1000) == 10
+    assert s.send_slice(buf, 0) == 0
+    p.expect("PA", 1, 1, b"01230123456789")
+    p.send("PA", 1, 15, b"abcdef")
+    assert s.recv_slice(buf, 2) == 2
+    assert s.recv_slice(buf, 1000) == 4
+    assert bytes(buf) == b"cdef456789"
+    p.send("PA", 7, 15, bytes(50))
+    assert s.recv_slice(buf, 1000) == 10
+    for call in (s.recv_slice, s.send_slice):
+        assert call(buf, -1) == -22
+        raises(TypeError, "", call, 5, 5)

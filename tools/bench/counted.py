@@ -43,6 +43,7 @@ _SEED = b"\x01\x02\x03\x04\x05\x06\x07\x08"
 
 _TURNS = const(40)
 _ALLOCATING = const(4)  # turns in which the use of the heap is added up
+_ALL = const(1 << 20)  # as much as there is
 _ROW = const(4)  # frames that wait at once, in the operations `in a row`
 
 
@@ -274,8 +275,8 @@ class TCPEcho(Operation):
     def setup(self):
         self.tcp = self.iface.add(TCPSocket(2048, 2048))
         self.stream = self.connect(self.tcp)
-        self.recv_into = self.tcp.recv_into
-        self.send = self.tcp.send
+        self.recv_slice = self.tcp.recv_slice
+        self.send_slice = self.tcp.send_slice
         self.flush = self.tcp.flush
         self.buf = bytearray(64)
 
@@ -288,17 +289,17 @@ class TCPEcho(Operation):
         clock = ptr32(_COUNTER)
         count = ptr32(_COUNT)
         poll = self.poll
-        recv_into = self.recv_into
-        send = self.send
+        recv_slice = self.recv_slice
+        send_slice = self.send_slice
         flush = self.flush
         buf = self.buf
         now = count[2] + 1
         count[2] = now
         count[0] -= clock[0]
         poll(now)
-        n = int(recv_into(buf))
+        n = int(recv_slice(buf, _ALL))
         if n > 0:
-            send(buf, n)
+            send_slice(buf, n)
             flush()
         count[1] += clock[0]
 
@@ -326,7 +327,7 @@ class TCPSink(Operation):
             self.connect(self.iface.add(TCPSocket(64, 64)), 1 + i)
         self.tcp = self.iface.add(TCPSocket(self.room * self.size, 64))
         self.stream = self.connect(self.tcp)
-        self.recv_into = self.tcp.recv_into
+        self.recv_slice = self.tcp.recv_slice
         self.buf = bytearray(self.frames * self.size)
 
     def prepare(self):
@@ -343,13 +344,13 @@ class TCPSink(Operation):
         clock = ptr32(_COUNTER)
         count = ptr32(_COUNT)
         poll = self.poll
-        recv_into = self.recv_into
+        recv_slice = self.recv_slice
         buf = self.buf
         now = count[2] + 1
         count[2] = now
         count[0] -= clock[0]
         poll(now)
-        recv_into(buf)
+        recv_slice(buf, _ALL)
         count[1] += clock[0]
 
 
@@ -401,7 +402,7 @@ class TCPSource(Operation):
     def setup(self):
         self.tcp = self.iface.add(TCPSocket(64, 4 * 1460))
         self.stream = self.connect(self.tcp)
-        self.send = self.tcp.send
+        self.send_slice = self.tcp.send_slice
         self.buf = bytearray(self.peer.data)
         self.sent = 0
 
@@ -417,12 +418,12 @@ class TCPSource(Operation):
         clock = ptr32(_COUNTER)
         count = ptr32(_COUNT)
         poll = self.poll
-        send = self.send
+        send_slice = self.send_slice
         buf = self.buf
         now = count[2] + 1
         count[2] = now
         count[0] -= clock[0]
-        send(buf)
+        send_slice(buf, _ALL)
         poll(now)
         count[1] += clock[0]
 
