@@ -324,6 +324,7 @@ class TCPSink(Operation):
 
     def setup(self):
         for i in range(self.others):
+            gc.collect()  # else the sockets lie scattered, and no large piece is left
             self.connect(self.iface.add(TCPSocket(64, 64)), 1 + i)
         self.tcp = self.iface.add(TCPSocket(self.room * self.size, 64))
         self.stream = self.connect(self.tcp)
