@@ -86,6 +86,8 @@ class Interface:
         self._payload = buf[44:]  # of a datagram
         self._st[_FRAME_SIZE] = size
         self._options = bytearray(40)
+        # What sockets send with; they keep it, so it stays the same list.
+        self._way_out = [None, self._frame]
         self._icmp_ingress = icmpv4.ingress
         self._unreachable = icmpv4.unreachable
         self._tcp_ingress = HANDLERS["tcp"]
@@ -112,7 +114,7 @@ class Interface:
         waiting = getattr(self._device, "waiting", _ALWAYS)
         if not isinstance(waiting, int):
             waiting = reference(waiting)
-        self._way_out = (self._device.transmit, self._frame)
+        self._way_out[0] = self._device.transmit
         parts = (
             self._device.receive,
             self._frame,

@@ -60,10 +60,10 @@ def poll(self, now: int) -> int:
                 st[_FLAGS] = st[_FLAGS] | _MORE
                 break
             n = int(receive(view))
-            if n == 0:
-                break
             left -= 1
-            if n < 0 or n > st[_FRAME_SIZE]:
+            if n <= 0 or n > st[_FRAME_SIZE]:
+                if n == 0:
+                    break
                 if n == -_EMSGSIZE:
                     st[_C_RX_OVERSIZE] = st[_C_RX_OVERSIZE] + 1
                     continue

@@ -54,10 +54,9 @@ def read_addr(a: ptr8, words, at: int):
 
 
 class _Nowhere:
-    """What a socket that is on no interface has in its place."""
+    """The way out of a socket that is on no interface."""
 
-    @property
-    def _way_out(self):
+    def __iter__(self):
         raise OSError(EINVAL, _ADD_FIRST)
 
 

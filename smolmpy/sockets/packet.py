@@ -6,7 +6,7 @@ from micropython import const
 from ..iface.route import source
 from ..iface.schedule import set_due, wake
 from ..kernel import copy, reference
-from .base import NOWHERE, Socket, buffer, write_addr
+from .base import Socket, buffer, write_addr
 from .ring import clear, commit, make, pop, reserve
 
 try:
@@ -112,7 +112,7 @@ class PacketSocket(Socket):
         if iface is not None:
             frame = reference(iface._frame)
             l4 = reference(iface._l4)
-        self._parts = (iface or NOWHERE, state, tx_ring, reference(self._tx), frame, l4)
+        self._parts = (iface, state, tx_ring, reference(self._tx), frame, l4)
 
     def _detach(self):
         super()._detach()

@@ -15,7 +15,7 @@ from micropython import const
 from ..iface.ethernet import failed
 from ..iface.header_thumb import head
 from ..iface.ipv4 import egress as ipv4_egress
-from ..kernel import checksum, copy_sum
+from ..kernel import checksum, copy_sum, reference
 from .tcp_input import examine, locate
 from .tcp_output import egress as tcp_egress
 
@@ -104,6 +104,10 @@ _TCP = const(6)
 _SEGMENTS_PER_TURN = const(8)
 _EAGAIN = const(11)
 _EINPROGRESS = const(115)
+
+
+if not isinstance(reference(bytearray(4)), int):
+    raise ImportError("the heap lies where an address is no small int")
 
 
 @micropython.asm_thumb
@@ -852,8 +856,11 @@ def _find(iface, state, l4) -> int:
     slot = st[_LAST_SLOT]
     parts = iface.sockets[slot & 0xFFFF]._parts
     _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _of_rings, _tools = parts
+    at = int(ptr32(tcb))
+    if at >> 30:
+        return 0  # it would be no small int, which allocates
     st[_LAST_TCP] = slot
-    st[_LAST_TCB] = int(ptr32(tcb))
+    st[_LAST_TCB] = at
     st[_LAST_RX] = int(ptr32(rx))
     return 1
 
@@ -868,11 +875,12 @@ def ingress(iface, state, frame, l4, n: int):
     arrive, copy_to_ring, check, accept, otherwise, find = _RECEIVING
     st = ptr32(state)
     at = int(arrive(l4, state, n))
-    if at == 1:
-        at = int(arrive(l4, state, n)) if int(find(iface, state, l4)) else 0
-    if not at:
-        otherwise(iface, state, frame, l4, n)
-        return
+    if at < 2:
+        if at and int(find(iface, state, l4)):
+            at = int(arrive(l4, state, n))
+        if at < 2:
+            otherwise(iface, state, frame, l4, n)
+            return
     t = ptr32(at)
     size = t[2]
     here = 0
@@ -905,10 +913,13 @@ def egress(socket) -> int:
     t = ptr32(tcb)
     st = ptr32(state)
     at = st[_DIRTY] + (i >> 4)
-    left = st[at] & ~(1 << (i & 15))
-    st[at] = left
-    if not left and st[_SLOTS] <= 16:
-        st[_WORK] = 0
+    marks = st[at]
+    if (marks >> (i & 15)) & 1:
+        # By flush(), not in its turn.
+        marks ^= 1 << (i & 15)
+        st[at] = marks
+        if not marks and st[_SLOTS] <= 16:
+            st[_WORK] = 0
     count = 0
     while True:
         n = int(plan(l4, state, tcb)) - 2
@@ -941,9 +952,9 @@ def egress(socket) -> int:
         if count == _SEGMENTS_PER_TURN:
             n = -_EAGAIN
             break
-    if n == -2 or n == -_EINPROGRESS:
-        return count + int(consider(socket))
-    if n == -_EAGAIN:
+    if n < -1:
+        if n != -_EAGAIN:
+            return count + int(consider(socket))
         st[at] = st[at] | (1 << (i & 15))
         st[_WORK] = 1
     due = t[_T_RETRANSMIT]

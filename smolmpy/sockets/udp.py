@@ -10,7 +10,7 @@ from ..iface.ipv4 import answer, egress
 from ..iface.route import source
 from ..kernel import checksum, reference
 from ..wire.address import parse, to_word
-from .base import check_port, write_addr
+from .base import NOWHERE, check_port, write_addr
 from .ring import clear
 from .udp_input import attach, detach
 from .udp_output import UDPSending
@@ -61,15 +61,17 @@ class UDPSocket(UDPSending):
         super()._gather()
         iface, state, ring, _tx, frame, _l4 = self._parts
         out = handle(self._tx_ring, self._tx, self._rx_ring, 0)
-        self._parts = (build, iface, state, ring, out, frame)
+        way_out = NOWHERE if iface is None else iface._way_out
+        self._parts = (build, way_out, state, ring, out, frame)
         answers = handle(self._tx_ring, self._tx, self._rx_ring, 1)
         self._answers = (put, len, answers, state)
         self._arrange(self.handler)
 
     def _arrange(self, handler):
         if handler is not None:
-            _build, iface, state, _ring, _out, frame = self._parts
-            payload = iface._payload if self.iface else None
+            _build, _way_out, state, _ring, _out, frame = self._parts
+            iface = self.iface
+            payload = iface and iface._payload
             rx_ring = reference(self._rx_ring)
             handler = (handler, payload, answer, iface, state, frame, rx_ring)
         self._in_place = handler

@@ -41,8 +41,8 @@ class UDPSending(PacketSocket):
     @micropython.viper
     def _egress(self) -> int:
         """Sends now what is queued, not with the next poll(); returns the number of datagrams."""
-        build, iface, state, ring, out, frame = self._parts
-        transmit, view = iface._way_out
+        build, way_out, state, ring, out, frame = self._parts
+        transmit, view = way_out
         r = ptr32(ring)
         st = ptr32(state)
         slot = r[_R_SLOT]
@@ -80,8 +80,8 @@ class UDPSending(PacketSocket):
     @micropython.viper
     def _find_way(self) -> int:
         # As ipv4.find_way(), for the first datagram in the ring; that is dropped if there is none.
-        _build, iface, state, ring, _out, frame = self._parts
-        ask = int(find_way(iface, state, frame))
+        _build, _way_out, state, ring, _out, frame = self._parts
+        ask = int(find_way(self.iface, state, frame))
         if ask == -_EINPROGRESS:
             set_due(state, ptr32(ring)[_R_SLOT], _ARP_RETRY)
         elif ask < 0:
@@ -91,13 +91,13 @@ class UDPSending(PacketSocket):
 
     @micropython.viper
     def _renew(self, hop: int):
-        _build, iface, state, _ring, _out, frame = self._parts
-        request(iface, state, frame, _SRC, hop)
+        _build, _way_out, state, _ring, _out, frame = self._parts
+        request(self.iface, state, frame, _SRC, hop)
 
     @micropython.viper
     def _refused(self, result: int):
         # The device has not taken a datagram; where that had no room now it goes back to the ring.
-        _build, _iface, state, ring, _out, _frame = self._parts
+        _build, _way_out, state, ring, _out, _frame = self._parts
         st = ptr32(state)
         failed(state, result)
         st[_C_TX_FRAMES] = st[_C_TX_FRAMES] - 1
