@@ -34,7 +34,7 @@ def poll(self, now: int) -> int:
     """
     state, waiting, parts = self._poll_parts
     st = ptr32(state)
-    w = ptr32(waiting)
+    words = ptr32(waiting)
     M = 0xFFFF
     M |= M << 16
     now &= 0x3FFFFFFF
@@ -48,14 +48,14 @@ def poll(self, now: int) -> int:
     due = st[_NEXT_DUE]
     if due and ((now - due) >> 29) & 1:
         due = 0
-    if not (w[0] or due or st[_WORK] or st[_ANNOUNCE]):
+    if not (words[0] or due or st[_WORK] or st[_ANNOUNCE]):
         return 0
     sent = st[_C_TX_FRAMES]
-    moved = 0
+    count = 0
     receive, view, frame, l4, predict, tcp, udp, icmp, arp, examine, egress, turns = parts
     left = _BUDGET
     try:
-        while w[0]:
+        while words[0]:
             if not left:
                 st[_FLAGS] = st[_FLAGS] | _MORE
                 break
@@ -70,7 +70,7 @@ def poll(self, now: int) -> int:
                 st[_C_RX_DEVICE_ERRORS] = st[_C_RX_DEVICE_ERRORS] + 1
                 break
             st[_C_RX_FRAMES] = st[_C_RX_FRAMES] + 1
-            moved += 1
+            count += 1
             kind = int(predict(frame, state, n))
             protocol = kind & 0xFF
             if protocol == _TCP:
@@ -88,4 +88,4 @@ def poll(self, now: int) -> int:
     except OSError:
         # A device should return errors, but many a driver lets those of its bus through.
         st[_C_RX_DEVICE_ERRORS] = st[_C_RX_DEVICE_ERRORS] + 1
-    return moved + st[_C_TX_FRAMES] - sent
+    return count + st[_C_TX_FRAMES] - sent

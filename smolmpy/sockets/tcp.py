@@ -260,19 +260,19 @@ class TCPSocket(TCPSettings):
     @micropython.viper
     def send_slice(self, buf, n: int) -> int:
         """As send(buf, n), in fewer steps, since n has to be given; -EINVAL if it is negative."""
-        _iface, state_of, slot, tcb, tx, _frame, _l4, _rx, of_rings, _tools = self._parts
-        copy, length = of_rings
+        _iface, state, slot, tcb, tx, _frame, _l4, _rx, parts, _tools = self._parts
+        copy, length = parts
         t = ptr32(tcb)
         room = int(length(buf))
         if n > room:
             n = room
         if n < 0:
             return -_EINVAL
-        state = t[_T_STATE]
-        if state != _ESTABLISHED and state != _CLOSE_WAIT:
-            if state == _SYN_SENT or state == _SYN_RECEIVED:
+        kind = t[_T_STATE]
+        if kind != _ESTABLISHED and kind != _CLOSE_WAIT:
+            if kind == _SYN_SENT or kind == _SYN_RECEIVED:
                 return -_EAGAIN
-            if state > _CLOSE_WAIT or state == _FIN_WAIT_1 or state == _FIN_WAIT_2:
+            if kind > _CLOSE_WAIT or kind == _FIN_WAIT_1 or kind == _FIN_WAIT_2:
                 return -_EPIPE
             error = t[_T_ERROR]
             if error:
@@ -280,14 +280,14 @@ class TCPSocket(TCPSettings):
                 return -error
             return -_ENOTCONN
         size = t[_T_TX_SIZE]
-        used = t[_T_TX_LEN]
-        room = size - used
+        queued = t[_T_TX_LEN]
+        room = size - queued
         if n > room:
             n = room
         if not n:
             # Nothing asked for is nothing sent; no room is another matter.
             return 0 if room else -_EAGAIN
-        at = t[_T_TX_HEAD] + used
+        at = t[_T_TX_HEAD] + queued
         if at >= size:
             at -= size
         first = size - at
@@ -302,8 +302,8 @@ class TCPSocket(TCPSettings):
             t[1] = first
             t[2] = n - first
             copy(tx, buf, tcb)
-        t[_T_TX_LEN] = used + n
-        st = ptr32(state_of)
+        t[_T_TX_LEN] = queued + n
+        st = ptr32(state)
         i = int(slot)
         at = st[_DIRTY] + (i >> 4)
         st[at] = st[at] | (1 << (i & 15))
@@ -313,28 +313,28 @@ class TCPSocket(TCPSettings):
     @micropython.viper
     def recv_slice(self, buf, n: int) -> int:
         """As recv_into(buf, n), in fewer steps, since n has to be given; -EINVAL if negative."""
-        _iface, state_of, slot, tcb, _tx, _frame, _l4, rx, of_rings, _tools = self._parts
-        copy, length = of_rings
+        _iface, state, slot, tcb, _tx, _frame, _l4, rx, parts, _tools = self._parts
+        copy, length = parts
         t = ptr32(tcb)
         room = int(length(buf))
         if n > room:
             n = room
         if n < 0:
             return -_EINVAL
-        have = t[_T_RX_LEN]
-        if not have:
-            state = t[_T_STATE]
+        queued = t[_T_RX_LEN]
+        if not queued:
+            kind = t[_T_STATE]
             error = t[_T_ERROR]
             if error:
                 t[_T_ERROR] = 0
                 return -error
             if t[_T_FLAGS] & _F_FIN_SEEN:
                 return 0
-            if state >= _SYN_SENT and state <= _FIN_WAIT_2:
+            if kind >= _SYN_SENT and kind <= _FIN_WAIT_2:
                 return -_EAGAIN
             return -_ENOTCONN
-        if n > have:
-            n = have
+        if n > queued:
+            n = queued
         size = t[_T_RX_SIZE]
         at = t[_T_RX_HEAD]
         first = size - at
@@ -353,19 +353,19 @@ class TCPSocket(TCPSettings):
         if at >= size:
             at -= size
         t[_T_RX_HEAD] = at
-        have -= n
-        t[_T_RX_LEN] = have
+        queued -= n
+        t[_T_RX_LEN] = queued
         # Offer more when it is worth an ACK of its own: half of the ring; as much as the peer gets
         # an ACK for anyway; or a segment, if it may not send a full one otherwise (RFC 9293
         # section 3.8.6.2.2).
         offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
-        gain = size - have - offered
+        gain = size - queued - offered
         mss = t[_T_MSS]
         if gain >= size >> 1 or gain >= (mss if offered < mss else mss << 1):
-            state = t[_T_STATE]
-            if state >= _ESTABLISHED and state <= _FIN_WAIT_2:
+            kind = t[_T_STATE]
+            if kind >= _ESTABLISHED and kind <= _FIN_WAIT_2:
                 t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
-                st = ptr32(state_of)
+                st = ptr32(state)
                 i = int(slot)
                 at = st[_DIRTY] + (i >> 4)
                 st[at] = st[at] | (1 << (i & 15))
