@@ -53,20 +53,19 @@ def poll(self, now: int) -> int:
     sent = st[_C_TX_FRAMES]
     count = 0
     receive, view, frame, l4, predict, tcp, udp, icmp, arp, examine, egress, turns = parts
-    left = _BUDGET
     try:
         while words[0]:
-            if not left:
+            if count == _BUDGET:
                 st[_FLAGS] = st[_FLAGS] | _MORE
                 break
             n = int(receive(view))
-            left -= 1
             if n <= 0 or n > st[_FRAME_SIZE]:
                 if n == 0:
                     break
                 if n == -_EMSGSIZE:
                     st[_C_RX_OVERSIZE] = st[_C_RX_OVERSIZE] + 1
-                    continue
+                    st[_FLAGS] = st[_FLAGS] | _MORE
+                    break
                 st[_C_RX_DEVICE_ERRORS] = st[_C_RX_DEVICE_ERRORS] + 1
                 break
             st[_C_RX_FRAMES] = st[_C_RX_FRAMES] + 1

@@ -266,7 +266,7 @@ class TCPSocket(TCPSettings):
         room = int(length(buf))
         if n > room:
             n = room
-        if n < 0:
+        elif n < 0:
             return -_EINVAL
         kind = t[_T_STATE]
         if kind != _ESTABLISHED and kind != _CLOSE_WAIT:
@@ -319,7 +319,7 @@ class TCPSocket(TCPSettings):
         room = int(length(buf))
         if n > room:
             n = room
-        if n < 0:
+        elif n < 0:
             return -_EINVAL
         queued = t[_T_RX_LEN]
         if not queued:

@@ -865,14 +865,35 @@ def _find(iface, state, l4) -> int:
     return 1
 
 
-_RECEIVING = (_arrive, copy_sum, checksum, _accept, examine, _find)
+@micropython.viper
+def _in_place(iface, state, l4, at: int):
+    # What _arrive() has let pass for a socket with a handler, which reads it where it lies.
+    st = ptr32(state)
+    t = ptr32(at)
+    size = t[2]
+    here = 0
+    if size:
+        if not t[_T_RX_LEN] and size <= t[_T_TX_SIZE] - t[_T_TX_LEN]:
+            here = size
+            s = int(checksum(l4, 20, size, t[_KERNEL_SUM]))
+        else:
+            s = int(copy_sum(st[_LAST_RX], l4, at))
+        if s != 0xFFFF:
+            st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
+            return
+    _accept(l4, state, at, size)
+    t[_T_RX_LEN] = t[_T_RX_LEN] - here
+    iface.sockets[st[_LAST_TCP] & 0xFFFF]._hand_over(here)
+
+
+_RECEIVING = (_arrive, copy_sum, _in_place, _accept, examine, _find)
 SENDING = (_plan, copy_sum, head, ipv4_egress, _sent, tcp_egress)
 
 
 @micropython.viper
 def ingress(iface, state, frame, l4, n: int):
     """Handles the TCP segment of n bytes in the frame."""
-    arrive, copy_to_ring, check, accept, otherwise, find = _RECEIVING
+    arrive, copy_to_ring, in_place, accept, otherwise, find = _RECEIVING
     st = ptr32(state)
     at = int(arrive(l4, state, n))
     if at < 2:
@@ -882,24 +903,15 @@ def ingress(iface, state, frame, l4, n: int):
             otherwise(iface, state, frame, l4, n)
             return
     t = ptr32(at)
+    if t[_T_OPTIONS] & _O_HANDLER:
+        in_place(iface, state, l4, at)
+        return
     size = t[2]
-    here = 0
-    handled = t[_T_OPTIONS] & _O_HANDLER
-    if size:
-        if handled and not t[_T_RX_LEN] and size <= t[_T_TX_SIZE] - t[_T_TX_LEN]:
-            # Not copied, since a handler reads it where it lies.
-            here = size
-            s = int(check(l4, 20, size, t[_KERNEL_SUM]))
-        else:
-            # Nothing is spoilt when the sum is wrong: what lies beyond RCV_NXT is nobody's.
-            s = int(copy_to_ring(st[_LAST_RX], l4, at))
-        if s != 0xFFFF:
-            st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
-            return
+    # Nothing is spoilt when the sum is wrong: what lies beyond RCV_NXT is nobody's.
+    if size and int(copy_to_ring(st[_LAST_RX], l4, at)) != 0xFFFF:
+        st[_C_TCP_CHECKSUM] = st[_C_TCP_CHECKSUM] + 1
+        return
     accept(l4, state, at, size)
-    if handled:
-        t[_T_RX_LEN] = t[_T_RX_LEN] - here
-        iface.sockets[st[_LAST_TCP] & 0xFFFF]._hand_over(here)
 
 
 @micropython.viper
@@ -914,7 +926,7 @@ def egress(socket) -> int:
     st = ptr32(state)
     at = st[_DIRTY] + (i >> 4)
     marks = st[at]
-    if (marks >> (i & 15)) & 1:
+    if marks and (marks >> (i & 15)) & 1:
         # By flush(), not in its turn.
         marks ^= 1 << (i & 15)
         st[at] = marks
@@ -946,7 +958,7 @@ def egress(socket) -> int:
             break
         sent(l4, state, tcb, n)
         count += 1
-        if t[_T_SND_NXT] - t[_T_SND_UNA] == t[_T_TX_LEN]:
+        if not n or t[_T_SND_NXT] - t[_T_SND_UNA] == t[_T_TX_LEN]:
             n = -1
             break
         if count == _SEGMENTS_PER_TURN:
