@@ -9,7 +9,10 @@ import ffi
 import micropython
 from micropython import const
 
+from . import viper
 from .viper import copy as _copy
+
+addressof = viper.addressof
 
 if sys.maxsize >> 32 == 0:
     raise ImportError("a word has 32 bits")
