@@ -4,7 +4,12 @@ from tools import firmware
 from tools.common import ROOT
 from tools.qemu_board import Board, BoardError
 
-_BOARDS = {"cortex-m3": "MPS2_AN385", "cortex-m7": "MPS2_AN500", "rv32": "VIRT_RV32"}
+_BOARDS = {
+    "cortex-m0": "NRF51",
+    "cortex-m3": "MPS2_AN385",
+    "cortex-m7": "MPS2_AN500",
+    "rv32": "VIRT_RV32",
+}
 
 
 class BoardTarget:

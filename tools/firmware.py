@@ -35,6 +35,7 @@ _RV32 = ("gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf")
 _TOOLCHAINS = {
     "MPS2_AN385": _CORTEX_M,
     "MPS2_AN500": _CORTEX_M,
+    "NRF51": _CORTEX_M,
     "VIRT_RV32": ("riscv64-unknown-elf-gcc", [*_RV32], "thumb"),
 }
 BOARDS = tuple(_TOOLCHAINS)
@@ -81,6 +82,10 @@ def build(board, kind="board"):
         nothing.mkdir(parents=True, exist_ok=True)
         (nothing / "README.md").touch()
         options.append(f"MPY_LIB_DIR={nothing}")
+    if board == "NRF51":
+        freeze = ROOT / "tools" / "freeze.py"
+        makemanifest = top / "tools" / "makemanifest.py"
+        options.append(f"MAKE_MANIFEST={sys.executable} {freeze} {makemanifest}")
     if board == "VIRT_RV32":
         # Debian's libraries for rv32imac are found by that name only; their CSR instructions are
         # part of it in this version of the instruction set.

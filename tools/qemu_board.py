@@ -24,14 +24,29 @@ from tools import launcher, romfs, unixport, venv
 from tools.common import ROOT, Missing
 
 # Board: QEMU's program, the Debian package that holds it, the machine with its further arguments.
+_NRF51_MEMORY = [
+    *("-global", f"nrf51-soc.flash-size={2 << 20}"),
+    *("-global", f"nrf51-soc.sram-size={4 << 20}"),
+]
 MACHINES = {
     "MPS2_AN385": ("qemu-system-arm", "qemu-system-arm", ["mps2-an385"]),
     "MPS2_AN500": ("qemu-system-arm", "qemu-system-arm", ["mps2-an500"]),
+    "NRF51": ("qemu-system-arm", "qemu-system-arm", ["microbit", *_NRF51_MEMORY]),
     "VIRT_RV32": ("qemu-system-riscv32", "qemu-system-misc", ["virt", "-bios", "none"]),
 }
 # Where the project's files may lie: behind the program and its heap, before the stack.
-_FILES_AT = {"MPS2_AN385": 0x200000, "MPS2_AN500": 0x200000, "VIRT_RV32": 0x80700000}
-_ARCH = {"MPS2_AN385": "armv7m", "MPS2_AN500": "armv7em", "VIRT_RV32": "rv32imc"}
+_FILES_AT = {
+    "MPS2_AN385": 0x200000,
+    "MPS2_AN500": 0x200000,
+    "NRF51": 0x20200000,
+    "VIRT_RV32": 0x80700000,
+}
+_ARCH = {
+    "MPS2_AN385": "armv7m",
+    "MPS2_AN500": "armv7em",
+    "NRF51": "armv6m",
+    "VIRT_RV32": "rv32imc",
+}
 _FILES_ROOM = 0x180000
 _FILES = ("boards", "examples", "smolmpy", "tests/conformance", "tests/firmware", "tests/models")
 
