@@ -244,7 +244,7 @@ class TCPSocket(TCPSettings):
         return its length; 0 is none. It gets no more at once than the send buffer has room for, so
         an answer of the same length always fits; where a longer one does not, ValueError comes
         out of poll(). Once, at the end of the peer's stream, n is 0. It may call send() and
-        close(), but must not poll, nor keep the view. What it raises comes out of poll().
+        close(), but must not poll or flush, nor keep the view. What it raises comes out of poll().
         """
         return self._handler
 

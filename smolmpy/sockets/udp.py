@@ -83,8 +83,8 @@ class UDPSocket(UDPSending):
         It is called within poll() as handler(socket, payload, n): payload is a memoryview whose
         first n bytes are the datagram. It may write an answer of up to mtu - 28 bytes over them
         and return its length; 0 is none. remote_addr and remote_port tell the sender. It must not
-        poll, nor keep the view. What it raises comes out of poll(). What waits in the ring when it
-        is set is dropped.
+        poll or flush, which would write over them, nor keep the view. What it raises comes out of
+        poll(). What waits in the ring when it is set is dropped.
         """
         return self._in_place and self._in_place[0]
 
