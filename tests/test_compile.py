@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import bytecode, unixport
+from tools import bytecode, compilers, unixport, viper_faults
 from tools.common import ROOT, Missing
 
 _ARM = ("armv6m", "armv7m", "armv7emsp")
@@ -97,6 +97,60 @@ def test_the_compiler_refuses_what_a_board_would(version, need, tmp_path):
     assert "invalid arch" in _compile(compiler, source, tmp_path)
     source.write_text(text % 0xFFFFFFFF)
     assert "can't do binary op" in _compile(compiler, source, tmp_path, "-march=armv6m")
+
+
+_DESTROYED = """
+@micropython.viper
+def sums(r: ptr32, i: int) -> int:
+    return r[i] + r[i + 1]
+@micropython.viper
+def stored(r: ptr16, i: int, n: int) -> int:
+    r[i] = n
+    return i
+@micropython.viper
+def computed(r: ptr32, i: int) -> int:
+    return r[i + 0] + r[i + 1]
+@micropython.viper
+def renewed(r: ptr32, i: int) -> int:
+    i = r[i]
+    return i
+@micropython.viper
+def bytewise(r: ptr8, i: int) -> int:
+    return r[i] + r[i + 1]
+"""
+
+
+@pytest.mark.parametrize("version", compilers.VERSIONS)
+@pytest.mark.parametrize("arch", viper_faults.ARCHES)
+def test_a_destroyed_index_is_found(version, arch, need, tmp_path):
+    """The check itself: where MicroPython's fault strikes, on the versions that have it."""
+    compiler = need(compilers.provide, version)
+    source = tmp_path / "sample.py"
+    source.write_text(_DESTROYED)
+    found = [line.split()[1] for line in viper_faults.in_file(compiler, source, arch)]
+    faulty = version.startswith(("1.26.", "1.27."))
+    assert found == (["sums():", "stored():"] if faulty else [])
+
+
+@pytest.mark.parametrize("version", ["oldest", *compilers.VERSIONS, "newest"])
+@pytest.mark.parametrize("arch", viper_faults.ARCHES)
+def test_no_local_is_destroyed_as_an_index(version, arch, need):
+    """Write `p[i + 0]` there; docs/architecture.md says why."""
+    if version in compilers.VERSIONS:
+        compiler = need(compilers.provide, version)
+    else:
+        compiler = need(_compiler, version)
+    if version == "oldest" and arch == "rv32imc":
+        paths = [path for path in _SOURCES if not Path(path).stem.endswith("rv32")]
+    else:
+        paths = _SOURCES
+    places = [
+        place
+        for path in paths
+        if arch in _arches(path)
+        for place in viper_faults.in_file(compiler, ROOT / path, arch)
+    ]
+    assert not places, "\n".join(places)
 
 
 @pytest.mark.parametrize("path", _SOURCES)

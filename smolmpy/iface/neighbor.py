@@ -42,7 +42,7 @@ _REQUESTS = const(3)
 @micropython.viper
 def find(st: ptr32, word: int) -> int:
     """Where the entry of the address in state[word] begins, 0 if it has none."""
-    addr = st[word]
+    addr = st[word + 0]
     base = st[_NEIGHBORS]
     mask = st[_NEIGHBORS_LEN] - 1
     i = 0
@@ -60,7 +60,7 @@ def allocate(st: ptr32, word: int) -> int:
 
     Returns where it begins, 0 if all are static. The caller fills in the rest.
     """
-    addr = st[word]
+    addr = st[word + 0]
     base = st[_NEIGHBORS]
     mask = st[_NEIGHBORS_LEN] - 1
     best = 0

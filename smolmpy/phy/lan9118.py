@@ -139,7 +139,7 @@ def _peek(p: ptr32, s: ptr32, register: int) -> int:
 
 @micropython.viper
 def _poke(p: ptr32, register: int, value: int) -> int:
-    p[register] = value
+    p[register + 0] = value
     return 0
 
 
@@ -148,7 +148,7 @@ def _until(p: ptr32, register: int, mask: int, value: int) -> int:
     """Waits until `register & mask` is `value`: 0, or -ETIMEDOUT."""
     i = 0
     while i < _TRIES:
-        if p[register] & mask == value:
+        if p[register + 0] & mask == value:
             return 0
         i += 1
     return -_ETIMEDOUT

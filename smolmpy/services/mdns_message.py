@@ -33,7 +33,7 @@ def is_neighbor(st: ptr32) -> int:
     at = _ADDRESS_TABLE
     end = at + st[_ADDRESSES] * _ADDRESS_WORDS
     while at < end:
-        if not (st[at] ^ st[_SRC]) & st[at + 1]:
+        if not (st[at + 0] ^ st[_SRC]) & st[at + 1]:
             return 1
         at += _ADDRESS_WORDS
     return 0
@@ -126,7 +126,7 @@ def addresses(buf, base: int, end: int, name, first: int, last: int, w: ptr32) -
 @micropython.viper
 def compare(words, i: int, others, j: int) -> int:
     """How words[i] compares with others[j], both without sign: -1, 0 or 1."""
-    a = ptr32(words)[i]
+    a = ptr32(words)[i + 0]
     b = ptr32(others)[j]
     if a == b:
         return 0

@@ -99,13 +99,13 @@ def put_word(p: ptr8, at: int, words, index: int) -> int:
 @micropython.viper
 def get_word(words, index: int, p: ptr8, at: int):
     """Reads 4 bytes in network order from buf[at:] into words[index]."""
-    ptr32(words)[index] = (p[at] << 24) | (p[at + 1] << 16) | (p[at + 2] << 8) | p[at + 3]
+    ptr32(words)[index + 0] = (p[at] << 24) | (p[at + 1] << 16) | (p[at + 2] << 8) | p[at + 3]
 
 
 @micropython.viper
 def same(words, i: int, others, j: int) -> int:
     """1 if words[i] equals others[j], without an object for either."""
-    return 1 if ptr32(words)[i] == ptr32(others)[j] else 0
+    return 1 if ptr32(words)[i + 0] == ptr32(others)[j] else 0
 
 
 @micropython.viper

@@ -40,7 +40,7 @@ def buffer(value, name):
 @micropython.viper
 def write_addr(words, at: int, a: ptr8):
     """Writes the address in words[at] into a 4-byte buffer."""
-    word = ptr32(words)[at]
+    word = ptr32(words)[at + 0]
     a[0] = (word >> 24) & 255
     a[1] = (word >> 16) & 255
     a[2] = (word >> 8) & 255

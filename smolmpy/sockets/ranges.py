@@ -16,7 +16,7 @@ def insert(t: ptr32, base: int, table: int, ahead: int, size: int) -> int:
     """
     M = 0xFFFF
     M |= M << 16
-    origin = t[base]
+    origin = t[base + 0]
     n = t[table + 1]
     pieces = table + 2
     end = ahead + size
@@ -60,7 +60,7 @@ def reach(t: ptr32, base: int, table: int, size: int) -> int:
 
     Returns how far the last of them reaches beyond those bytes.
     """
-    origin = t[base]
+    origin = t[base + 0]
     n = t[table + 1]
     pieces = table + 2
     more = 0
@@ -86,7 +86,7 @@ def reach(t: ptr32, base: int, table: int, size: int) -> int:
 @micropython.viper
 def total(t: ptr32, base: int, table: int, limit: int) -> int:
     """How many bytes in pieces lie within `limit` bytes beyond the base."""
-    origin = t[base]
+    origin = t[base + 0]
     at = table + 2
     stop = at + 2 * t[table + 1]
     found = 0

@@ -91,7 +91,7 @@ def reserve(r: ptr32, n: int) -> int:
 def commit(r: ptr32, at: int):
     """Appends the packet whose record reserve() returned."""
     r[_R_COUNT] = r[_R_COUNT] + 1
-    r[_R_END] = r[at] + r[at + _R_LENGTH]
+    r[_R_END] = r[at + _R_OFFSET] + r[at + _R_LENGTH]
     r[_R_USED] = r[_R_USED] + r[at + _R_LENGTH]
 
 

@@ -36,7 +36,7 @@ def begin(t: ptr32):
         t[_T_CWND] = _UNLIMITED
     if t[_T_OPTIONS] & _O_CUBIC:
         c = t[_T_SACKED]
-        c += 2 + 2 * t[c]
+        c += 2 + 2 * t[c + 0]
         t[c + _W_MAX] = 0
         t[c + _EPOCH] = 0
 

@@ -186,7 +186,7 @@ def put(t: ptr32, at: int, p: ptr8, i: int) -> int:
     """Writes two words, t[at] and t[at + 1], to where p[i] is; returns where they end."""
     end = i + 8
     while i < end:
-        word = t[at]
+        word = t[at + 0]
         p[i] = (word >> 24) & 255
         p[i + 1] = (word >> 16) & 255
         p[i + 2] = (word >> 8) & 255
