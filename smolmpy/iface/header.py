@@ -31,7 +31,6 @@ _MAC_HI = const(12)
 _MAC_LO = const(13)
 _PEER_HI = const(14)
 _PEER_LO = const(15)
-_IP_ID = const(16)
 _ADDRESSES = const(24)
 _ROUTES = const(25)
 _ROUTES_LEN = const(26)
@@ -105,15 +104,13 @@ def head(f: ptr8, st: ptr32, length: int, kind: int) -> int:
     f[13] = 0
     tos = (kind >> 16) & 255
     total = length + 20
-    ident = (st[_IP_ID] + 1) & 0xFFFF
-    st[_IP_ID] = ident
     f[14] = 0x45
     f[15] = tos
     f[16] = total >> 8
     f[17] = total & 255
-    f[18] = ident >> 8
-    f[19] = ident & 255
-    f[20] = 0x40  # don't fragment
+    f[18] = 0
+    f[19] = 0
+    f[20] = 0x40  # don't fragment; so nobody needs an identification (RFC 6864)
     f[21] = 0
     f[22] = (kind >> 8) & 255
     f[23] = kind & 255
@@ -128,7 +125,6 @@ def head(f: ptr8, st: ptr32, length: int, kind: int) -> int:
     s = (
         (0x8500 + tos)
         + total
-        + ident
         + (kind & 0xFFFF)
         + ((src >> 16) & 0xFFFF)
         + (src & 0xFFFF)
@@ -180,14 +176,12 @@ def answer(frame, st: ptr32, length: int, kind: int) -> int:
         f[41] = s & 255
         st[_C_UDP_TX] = st[_C_UDP_TX] + 1
     total = length + 20
-    ident = (st[_IP_ID] + 1) & 0xFFFF
-    st[_IP_ID] = ident
     f[14] = 0x45
     f[16] = total >> 8
     f[17] = total & 255
-    f[18] = ident >> 8
-    f[19] = ident & 255
-    f[20] = 0x40  # don't fragment
+    f[18] = 0
+    f[19] = 0
+    f[20] = 0x40  # don't fragment; so nobody needs an identification (RFC 6864)
     f[21] = 0
     f[22] = _HOP_LIMIT
     f[26] = f[30]
@@ -198,7 +192,7 @@ def answer(frame, st: ptr32, length: int, kind: int) -> int:
     f[31] = hi & 255
     f[32] = lo >> 8
     f[33] = lo & 255
-    s = ((0x45 << 8) + f[15] + 0x4000) + total + ident + ((_HOP_LIMIT << 8) | f[23]) + ends
+    s = ((0x45 << 8) + f[15] + 0x4000) + total + ((_HOP_LIMIT << 8) | f[23]) + ends
     s = (s & 0xFFFF) + (s >> 16)
     s = ((s & 0xFFFF) + (s >> 16)) ^ 0xFFFF
     f[24] = s >> 8

@@ -16,7 +16,6 @@ _MAC_HI = const(12)
 _MAC_LO = const(13)
 _PEER_HI = const(14)
 _PEER_LO = const(15)
-_IP_ID = const(16)
 _ADDRESSES = const(24)
 _ROUTES = const(25)
 _ROUTES_LEN = const(26)
@@ -147,15 +146,8 @@ def head(r0, r1, r2, r3):
     orr(r4, r2)
     data(2, 0xBA24)  # rev r4, r4
     str(r4, [r0, 12])
-    ldr(r5, [r1, 4 * _IP_ID])
-    add(r5, 1)
+    mov(r5, 0x40)  # don't fragment
     lsl(r5, r5, 16)
-    lsr(r6, r5, 16)
-    str(r6, [r1, 4 * _IP_ID])
-    mov(r6, 0x40)  # don't fragment
-    lsl(r6, r6, 8)
-    orr(r5, r6)
-    data(2, 0xBA2D)
     str(r5, [r0, 16])
     lsl(r6, r3, 16)
     data(2, 0xBA36)  # rev r6, r6
@@ -332,15 +324,8 @@ def answer(r0, r1, r2, r3):
     orr(r4, r2)
     data(2, 0xBA24)  # rev r4, r4
     str(r4, [r0, 12])
-    ldr(r5, [r1, 4 * _IP_ID])
-    add(r5, 1)
+    mov(r5, 0x40)  # don't fragment
     lsl(r5, r5, 16)
-    lsr(r6, r5, 16)
-    str(r6, [r1, 4 * _IP_ID])
-    mov(r6, 0x40)  # don't fragment
-    lsl(r6, r6, 8)
-    orr(r5, r6)
-    data(2, 0xBA2D)  # rev r5, r5
     str(r5, [r0, 16])
     ldrb(r6, [r0, 21])
     lsl(r6, r6, 8)

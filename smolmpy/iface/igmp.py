@@ -21,7 +21,6 @@ _NOW = const(4)
 _PEER_HI = const(14)
 _PEER_LO = const(15)
 _DST = const(8)
-_IP_ID = const(16)
 _ADDRESSES = const(24)
 _HASH = const(123)
 _ADDRESS_TABLE = const(128)
@@ -121,8 +120,6 @@ def _send(iface, state, g: ptr32, at: int, kind: int) -> int:
         to = 224
         to = (to << 24) | 2
     src = st[_ADDRESS_TABLE]
-    ident = (st[_IP_ID] + 1) & 0xFFFF
-    st[_IP_ID] = ident
     i = 14
     while i < 46:
         f[i] = 0
@@ -132,8 +129,6 @@ def _send(iface, state, g: ptr32, at: int, kind: int) -> int:
     f[14] = 0x46  # a header with an option
     f[15] = 0xC0  # internetwork control, as RFC 3376 section 4 has it
     f[17] = 32
-    f[18] = ident >> 8
-    f[19] = ident & 255
     f[20] = 0x40
     f[22] = 1
     f[23] = 2

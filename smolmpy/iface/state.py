@@ -14,7 +14,7 @@ from micropython import const
 #     11  GROUP           not 0: it was sent to a broadcast or multicast address
 #     12  MAC_HI, MAC_LO  our Ethernet address: 2 and 4 bytes
 #     14  PEER_HI, PEER_LO an Ethernet address that ARP has in hand
-#     16  IP_ID           identification of the next packet
+#     16  set aside
 #     17  ERRORS_LEFT     ICMP errors that may be sent at once, and when that was reckoned
 #     18  ERRORS_TIME
 #     19  FLAGS           see below

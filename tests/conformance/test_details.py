@@ -68,13 +68,24 @@ def test_header_checksum_that_carries_twice():
         assert recv(s) == b"x", ident
 
 
-def test_identification_counts():
+def test_what_must_not_be_fragmented_has_no_identification():
+    # RFC 6864 section 4.1: it has no meaning there, and a count would tell how much we send.
     h, s = host()
-    seen = []
-    for _ in range(5):
+    raw = h.add(RawSocket(64, 128, protocol=99))
+    icmp = h.add(ICMPSocket(64, 128))
+    t = h.add(TCPSocket(64, 64))
+    t.connect(PEER, 80)
+    h.iface.join_group("224.1.2.3")
+    for _ in range(2):
         s.send_to(b"x", PEER, 9)
-        seen.append(h.expect("udp").ident)
-    assert [(seen[i + 1] - seen[i]) & 0xFFFF for i in range(4)] == [1] * 4, seen
+        s.send_to(b"x", "224.1.2.3", 9)
+        raw.send(ip(b"x", 99, src=OUR, dst=PEER, ident=77)[14:])
+        icmp.send_to(bytes(8), PEER)
+    h.inject(echo(ident=5), udp(1, 9999, b"x", ident=6), tcp(1, 9, "S", ident=7))
+    sent = [Packet(f, 0) for _, f in h.device.sent]
+    assert {p.proto for p in sent} == {1, 2, 6, 17, 99} and len(sent) >= 12
+    for p in sent:
+        assert (p.ident, p.frag) == (0, 0x4000), p
 
 
 def test_multicast_is_received_only_in_frames_to_a_joined_group():
