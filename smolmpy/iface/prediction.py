@@ -25,6 +25,7 @@ _ADDRESSES = const(24)
 _TOS = const(115)
 _OPTIONS = const(125)
 _ADDRESS_TABLE = const(128)
+_ADDRESS_WORDS = const(2)
 _C_IP_RX = const(49)
 
 _ICMP = const(1)
@@ -84,6 +85,14 @@ def predict(f: ptr8, st: ptr32, n: int) -> int:
         M |= M << 16
         if not src & (M ^ mask) or src | mask == M:
             return 0
+        at = _ADDRESS_TABLE
+        n = st[_ADDRESSES]
+        while n > 1:
+            # Nor may it be another address of ours, or a broadcast address on its link.
+            n -= 1
+            at += _ADDRESS_WORDS
+            if src == st[at] or (src | st[at + 1] == M and not (src ^ st[at]) & st[at + 1]):
+                return 0
     st[_SRC] = src
     st[_DST] = dst
     st[_PSEUDO] = ends + protocol + length

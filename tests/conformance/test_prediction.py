@@ -20,13 +20,13 @@ def never(frame, state, n):
     return 0
 
 
-def host(predict, second):
+def host(predict, others):
     """A host with a UDP socket and a listener that uses one way of prediction."""
     h = Host(seed=b"12345678")
-    if second:
-        h.iface.add_address("10.1.2.3/8")
-        h.run()
-        h.clear()
+    for cidr in others:
+        h.iface.add_address(cidr)
+    h.run()
+    h.clear()
     h.udp = h.add(UDPSocket(256, 256))
     h.udp.bind(7)
     h.tcp = h.add(TCPSocket(64, 64))
@@ -76,11 +76,14 @@ def variants():
     # Sources that share their network with us, and must not.
     for src in ("192.168.69.0", "192.168.69.255", OUR, "10.1.2.3", "10.255.255.255", "127.0.0.1"):
         yield echo(src=src)
+    # A second and a third address of ours on the same link, and what lies around them.
+    for last in (2, 7, 32, 33, 34, 62, 63, 64, 191, 192, 193, 254):
+        yield echo(src="192.168.69.%d" % last)
 
 
-def compare(predict, second):
-    short = host(predict, second)
-    long = host(never, second)
+def compare(predict, *others):
+    short = host(predict, others)
+    long = host(never, others)
     for frame in variants():
         for h in (short, long):
             h.inject(frame)
@@ -99,16 +102,22 @@ def compare(predict, second):
                 h.clear()
 
 
+def compare_all(predict):
+    compare(predict)
+    compare(predict, "10.1.2.3/8")
+    compare(predict, "192.168.69.7/24")
+    compare(predict, "192.168.69.33/26", "192.168.69.193/32")
+    compare(predict, "10.1.2.3/8", "192.168.69.34/31")
+
+
 def test_portable():
-    compare(prediction.predict, False)
-    compare(prediction.predict, True)
+    compare_all(prediction.predict)
 
 
 def test_assembly():
     if assembly is None:
         return "SKIP no inline assembly for this processor"
-    compare(assembly, False)
-    compare(assembly, True)
+    compare_all(assembly)
 
 
 def test_what_is_usual_is_taken():
