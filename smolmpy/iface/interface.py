@@ -28,6 +28,7 @@ _FRAME_SIZE = const(127)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 _LOOPBACK = const(1)
+_FULL = const(4)
 
 
 _ALWAYS = array("I", (1,))  # of a device that does not say whether a frame waits
@@ -106,7 +107,9 @@ class Interface:
     @device.setter
     def device(self, device):
         self._device = device
-        self._st[_FLAGS] = _LOOPBACK if getattr(device, "loopback", False) else 0
+        # What else is in the flags is not the device's, but the interface's own.
+        flags = self._st[_FLAGS] & ~(_LOOPBACK | _FULL)
+        self._st[_FLAGS] = flags | _LOOPBACK if getattr(device, "loopback", False) else flags
         self._gather()
 
     def _gather(self):

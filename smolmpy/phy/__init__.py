@@ -7,6 +7,6 @@ The protocol that a device follows is in docs/architecture.md. Each is imported 
 
 def adopt(wrapper, device):
     """Gives a wrapper the optional members of the device that it wraps, as they are now."""
-    for name in ("link", "close", "fileno", "mac"):
+    for name in ("link", "close", "fileno", "loopback", "mac"):
         if hasattr(device, name):
             setattr(wrapper, name, getattr(device, name))

@@ -4,8 +4,11 @@ import sys
 
 from micropython import heap_lock, heap_unlock
 
+from smolmpy import Interface, UDPSocket
 from smolmpy.kernel import EDITION
+from smolmpy.phy.fault import FaultInjector
 from smolmpy.phy.loopback import LoopbackDevice, cable
+from smolmpy.phy.tracer import Tracer
 
 KERNELS_ALLOCATE = EDITION == "plain" and sys.implementation.name == "micropython"
 
@@ -102,3 +105,16 @@ def _exchange(d, frame, buf):
     assert d.receive(buf) == 1514
     assert d.receive(buf) == 60
     assert d.receive(buf) == 0
+
+
+def test_a_wrapped_one_is_one_still():
+    for wrap in (FaultInjector, lambda device: Tracer(device, lambda buf, n, sent: None)):
+        iface = Interface(wrap(LoopbackDevice()), "02-00-00-00-00-01")
+        iface.add_address("10.0.0.1/8")
+        udp = iface.add(UDPSocket(64, 64))
+        udp.bind(7)
+        assert udp.send_to(b"hello", "10.0.0.1", 7) == 5
+        for now in range(0, 1000, 20):
+            iface.poll(now)
+        buf = bytearray(64)
+        assert udp.recv_into(buf) == 5 and buf[:5] == b"hello"

@@ -2,6 +2,7 @@
 
 from harness import *
 from smolmpy import UDPSocket
+from smolmpy.services.dhcp import DHCPClient
 
 
 def test_nothing_to_do():
@@ -165,3 +166,60 @@ def test_a_full_device_leaves_the_rest_marked():
         left -= sent
         room[0] = 5
     assert sorted(Packet(f, 0).sport for _, f in h.device.sent) == list(range(1000, 1040))
+
+
+class Wrapper:
+    """Another device in front of one."""
+
+    def __init__(self, device):
+        self.mtu = device.mtu
+        self.receive = device.receive
+        self.transmit = device.transmit
+
+
+def test_another_device_changes_nothing_else():
+    # An acknowledgment that is due, and frames that are left.
+    for swap in (False, True):
+        h, p, s = established(rx=8192, syn={"mss": 536})
+        for k in range(2):
+            h.device.queue.append(p.frame("A", seq=1 + 536 * k, data=bytes(536)))
+        h.iface.poll(h.now)
+        if swap:
+            h.iface.device = Wrapper(h.device)
+        assert h.iface.poll_delay(h.now) == 0
+        h.iface.poll(h.now)
+        p.expect("A", 1, 1073)
+        h.device.queue.extend(echo() for _ in range(40))
+        h.iface.poll(h.now)
+        h.clear()
+        if swap:
+            h.iface.device = Wrapper(h.device)
+        assert h.iface.poll_delay(h.now) == 0
+        h.iface.poll(h.now)
+        assert len(h.device.sent) == 8
+
+
+def test_another_device_leaves_a_dhcp_client_its_address():
+    # What is offered comes to an address that is not ours yet.
+    from test_dhcp import DISCOVER, OFFER, answer, client, heard
+
+    for swap in (False, True):
+        h, c = client(broadcast=False, probe=0)
+        m = heard(h, DISCOVER)
+        if swap:
+            h.iface.device = Wrapper(h.device)
+        h.inject(answer(m, OFFER))
+        assert c.state == DHCPClient.REQUESTING, c.state_name
+
+
+def test_another_device_is_not_full():
+    h = Host()
+    s = h.add(UDPSocket(64, 64))
+    s.send_to(b"x", PEER, 9)
+    h.device.refuse = EAGAIN
+    h.iface.poll(h.now)
+    assert h.iface.poll_delay(h.now) == 1
+    h.device.refuse = 0
+    h.iface.device = Wrapper(h.device)
+    assert h.iface.poll_delay(h.now) == 0
+    h.expect("udp", data=b"x")
