@@ -17,6 +17,7 @@ _MAC_HI = const(12)
 _MAC_LO = const(13)
 _PEER_HI = const(14)
 _PEER_LO = const(15)
+_SENDING = const(16)
 _ADDRESSES = const(24)
 _DIRTY = const(30)
 _WATCHED = const(117)
@@ -50,7 +51,9 @@ def ingress(iface, state, frame, n: int):
         return
     st = ptr32(state)
     hand, view = iface._way_out
+    st[_SENDING] = 1
     result = int(hand(view, length))
+    st[_SENDING] = 0
     if result:
         failed(state, result)
     else:

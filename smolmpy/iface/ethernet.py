@@ -7,6 +7,7 @@ _MAC_HI = const(12)
 _MAC_LO = const(13)
 _PEER_HI = const(14)
 _PEER_LO = const(15)
+_SENDING = const(16)
 
 _C_TX_FRAMES = const(33)
 _C_TX_DEVICE_ERRORS = const(36)
@@ -38,7 +39,9 @@ def transmit(iface, state, f: ptr8, length: int) -> int:
     f[10] = (lo >> 8) & 255
     f[11] = lo & 255
     hand, view = iface._way_out
+    st[_SENDING] = 1
     result = int(hand(view, length))
+    st[_SENDING] = 0
     if result:
         failed(state, result)
     else:
@@ -75,7 +78,9 @@ def turn_back(iface, state, f: ptr8, length: int) -> int:
     f[10] = (lo >> 8) & 255
     f[11] = lo & 255
     hand, view = iface._way_out
+    st[_SENDING] = 1
     result = int(hand(view, length))
+    st[_SENDING] = 0
     if result:
         failed(state, result)
     else:

@@ -14,6 +14,7 @@ _DST = const(8)
 _PORTS = const(9)
 _PSEUDO = const(10)
 _GROUP = const(11)
+_SENDING = const(16)
 _ERRORS_LEFT = const(17)
 _ERRORS_TIME = const(18)
 _QUOTED = const(21)
@@ -71,7 +72,9 @@ def ingress(iface, state, frame, l4, n: int):
         return
     st = ptr32(state)
     transmit, view = iface._way_out
+    st[_SENDING] = 1
     result = int(transmit(view, length))
+    st[_SENDING] = 0
     if result:
         failed(state, result)
     else:

@@ -107,19 +107,30 @@ class Interface:
     @device.setter
     def device(self, device):
         self._device = device
+        self._guarded = None
         # What else is in the flags is not the device's, but the interface's own.
         flags = self._st[_FLAGS] & ~(_LOOPBACK | _FULL)
         self._st[_FLAGS] = flags | _LOOPBACK if getattr(device, "loopback", False) else flags
         self._gather()
+
+    def _guard(self):
+        # The device has raised an OSError. That must not happen in the midst of a packet again.
+        try:
+            from .guard import guard
+
+            self._guarded = guard(self._device)
+            self._gather()
+        except MemoryError:
+            pass  # the next time, then
 
     def _gather(self):
         # What the hot paths need, in one look-up each.
         waiting = getattr(self._device, "waiting", _ALWAYS)
         if not isinstance(waiting, int):
             waiting = reference(waiting)
-        self._way_out[0] = self._device.transmit
+        receive, self._way_out[0] = self._guarded or (self._device.receive, self._device.transmit)
         parts = (
-            self._device.receive,
+            receive,
             self._frame,
             reference(self._frame),
             reference(self._l4),

@@ -23,6 +23,7 @@ _SRC = const(7)
 _DST = const(8)
 _PSEUDO = const(10)
 _GROUP = const(11)
+_SENDING = const(16)
 _FLAGS = const(19)
 _RAW = const(23)
 _TOS = const(115)
@@ -223,7 +224,10 @@ def reply(iface, state, frame, length: int) -> int:
     """
     st = ptr32(state)
     transmit, view = iface._way_out
-    result = int(transmit(view, int(answer(frame, state, length, 0))))
+    n = int(answer(frame, state, length, 0))
+    st[_SENDING] = 1
+    result = int(transmit(view, n))
+    st[_SENDING] = 0
     if result:
         failed(state, result)
     else:
@@ -274,7 +278,9 @@ def egress(iface, state, frame, length: int, protocol: int, hop_limit: int, tos:
             return ask
         n = int(head(frame, state, length, kind | _TO_PEER))
     transmit, view = iface._way_out
+    st[_SENDING] = 1
     result = int(transmit(view, n))
+    st[_SENDING] = 0
     if result:
         failed(state, result)
     else:

@@ -13,15 +13,13 @@ again, which keeps a dead host from costing a request for every packet (RFC 1122
 import micropython
 from micropython import const
 
+from .state import wake_all
+
 _NOW = const(4)
-_WORK = const(6)
 _PEER_HI = const(14)
 _PEER_LO = const(15)
 _NEIGHBORS = const(27)
 _NEIGHBORS_LEN = const(28)
-_DUES = const(29)
-_DIRTY = const(30)
-_SLOTS = const(31)
 _NEIGHBOR_WORDS = const(4)
 
 _N_HI = const(1)
@@ -104,13 +102,7 @@ def learn(state, word: int, create: int):
     st[e + _N_LO] = st[_PEER_LO]
     st[e + _N_TIME] = st[_NOW]
     if kind == _INCOMPLETE:
-        # Whoever held a packet back for this address tries again now.
-        i = 0
-        n = st[_SLOTS]
-        while i < n:
-            st[st[_DIRTY] + (i >> 4)] |= 1 << (i & 15)
-            i += 1
-        st[_WORK] = 1
+        wake_all(state)  # whoever held a packet back for this address tries again
 
 
 @micropython.viper

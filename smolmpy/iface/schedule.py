@@ -13,6 +13,7 @@ from .arp import request
 _NOW = const(4)
 _NEXT_DUE = const(5)
 _WORK = const(6)
+_SENDING = const(16)
 _FLAGS = const(19)
 _ANNOUNCE = const(20)
 _ADDRESSES = const(24)
@@ -86,8 +87,8 @@ def _expire(st: ptr32):
 def egress(iface, state, turns):
     """Lets every socket send whose turn it is.
 
-    Each is marked clean first and marks itself again if it has more, so the walk is one round and
-    ends; the rest is for the next poll. It stops where the device is full.
+    Each is marked clean as its turn begins and marks itself again if it has more, so the walk is
+    one round and ends; the rest is for the next poll. It stops where the device is full.
     """
     st = ptr32(state)
     if st[_NEXT_DUE] and not ((st[_NOW] - st[_NEXT_DUE]) >> 29) & 1:
@@ -102,14 +103,13 @@ def egress(iface, state, turns):
     first = 0
     while first < st[_SLOTS]:
         bits = st[at]
-        st[at] = 0
         slot = first
         while bits:
             if bits & 1:
                 if st[_FLAGS] & _FULL:
-                    st[at] = st[at] | (bits << (slot & 15))
                     st[_WORK] = 1
                     return
+                st[at] = st[at] & ~(1 << (slot & 15))
                 turns[slot]()
             bits >>= 1
             slot += 1
@@ -136,7 +136,7 @@ def delay(st: ptr32, now: int) -> int:
     """Milliseconds until there is something to do: 0 for at once, -1 for nothing."""
     if st[_FLAGS] & _FULL:
         return 1
-    if st[_WORK] or st[_ANNOUNCE] or st[_FLAGS] & (_MORE | _LATER):
+    if st[_WORK] or st[_ANNOUNCE] or st[_SENDING] or st[_FLAGS] & (_MORE | _LATER):
         return 0
     if st[_NEXT_STALE]:
         earliest = 0

@@ -2,6 +2,7 @@
 
 from array import array
 
+import micropython
 from micropython import const
 
 #     0   the block of kernel calls (smolmpy/kernel): 4 words
@@ -14,7 +15,7 @@ from micropython import const
 #     11  GROUP           not 0: it was sent to a broadcast or multicast address
 #     12  MAC_HI, MAC_LO  our Ethernet address: 2 and 4 bytes
 #     14  PEER_HI, PEER_LO an Ethernet address that ARP has in hand
-#     16  set aside
+#     16  SENDING         set while transmit() of the device is at work
 #     17  ERRORS_LEFT     ICMP errors that may be sent at once, and when that was reckoned
 #     18  ERRORS_TIME
 #     19  FLAGS           see below
@@ -54,8 +55,9 @@ from micropython import const
 #
 # FLAGS: 1 the device is a loopback; 2 frames were left in the device; 4 the device was full;
 # 8 a DHCP server may write to an address that is not ours yet; 16 an ACK goes out with the next
-# poll, unless something else takes it along before.
+# poll, unless something else takes it along before; 32 an exception has come out of poll().
 
+_WORK = const(6)
 _MAC_HI = const(12)
 _MAC_LO = const(13)
 _ERRORS_LEFT = const(17)
@@ -90,3 +92,14 @@ def make(mac, sockets, neighbors, routes, addresses):
     st[_DIRTY] = dirty
     st[_SLOTS] = sockets
     return st
+
+
+@micropython.viper
+def wake_all(st: ptr32):
+    """Marks every socket as having something to send: whoever has nothing says so."""
+    i = 0
+    n = st[_SLOTS]
+    while i < n:
+        st[st[_DIRTY] + (i >> 4)] |= 1 << (i & 15)
+        i += 1
+    st[_WORK] = 1

@@ -67,6 +67,7 @@ def reserve(r: ptr32, n: int) -> int:
     if not count:
         r[_R_START] = 0
         r[_R_END] = 0
+        r[_R_USED] = 0
     start = r[_R_START]
     end = r[_R_END]
     size = r[_R_SIZE]
@@ -90,9 +91,9 @@ def reserve(r: ptr32, n: int) -> int:
 @micropython.viper
 def commit(r: ptr32, at: int):
     """Appends the packet whose record reserve() returned."""
-    r[_R_COUNT] = r[_R_COUNT] + 1
     r[_R_END] = r[at + _R_OFFSET] + r[at + _R_LENGTH]
     r[_R_USED] = r[_R_USED] + r[at + _R_LENGTH]
+    r[_R_COUNT] = r[_R_COUNT] + 1
 
 
 @micropython.viper
@@ -103,13 +104,15 @@ def pop(r: ptr32):
     r[_R_LAST] = r[at + _R_REMOTE]
     r[_R_LAST + 1] = r[at + _R_LOCAL]
     r[_R_LAST + 2] = r[at + _R_PORT]
-    r[_R_USED] = r[_R_USED] - r[at + _R_LENGTH]
+    # Where there is no machine code Ctrl-C may come in between: then a packet is sent twice, and
+    # USED is too large until the ring is empty.
     r[_R_COUNT] = r[_R_COUNT] - 1
     head += 1
     if head == r[_R_CAPACITY]:
         head = 0
     r[_R_HEAD] = head
     r[_R_START] = r[_R_RECORDS + head * _R_WORDS]
+    r[_R_USED] = r[_R_USED] - r[at + _R_LENGTH]
 
 
 @micropython.viper

@@ -244,7 +244,8 @@ class TCPSocket(TCPSettings):
         return its length; 0 is none. It gets no more at once than the send buffer has room for, so
         an answer of the same length always fits; where a longer one does not, ValueError comes
         out of poll(). Once, at the end of the peer's stream, n is 0. It may call send() and
-        close(), but must not poll or flush, nor keep the view. What it raises comes out of poll().
+        close(), but must not poll or flush, nor keep the view. What it raises comes out of poll();
+        the bytes that it was given then count as taken.
         """
         return self._handler
 
@@ -256,6 +257,11 @@ class TCPSocket(TCPSettings):
         options = self._tcb[_T_OPTIONS]
         self._tcb[_T_OPTIONS] = options | _O_HANDLER if function else options & ~_O_HANDLER
         self._gather(self.iface, self._slot)
+
+    def _resume(self):
+        # The handler has raised: it may not have been given all.
+        if self._handler:
+            self._hand_over(0)
 
     @micropython.viper
     def send_slice(self, buf, n: int) -> int:

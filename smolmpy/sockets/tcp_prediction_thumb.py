@@ -27,6 +27,7 @@ _SRC = const(7)
 _DST = const(8)
 _PSEUDO = const(10)
 _GROUP = const(11)
+_SENDING = const(16)
 _FLAGS = const(19)
 _DUES = const(29)
 _DIRTY = const(30)
@@ -946,7 +947,9 @@ def egress(socket) -> int:
         length = int(write_head(frame, state, n + 20, (hop_limit << 8) | _TCP))
         if length:
             transmit, view = iface._way_out
+            st[_SENDING] = 1
             result = int(transmit(view, length))
+            st[_SENDING] = 0
             if result:
                 failed(state, result)
             else:

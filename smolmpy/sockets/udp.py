@@ -24,6 +24,7 @@ _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
 _GROUP = const(11)
+_SENDING = const(16)
 _ADDRESS_TABLE = const(128)
 
 _C_TX_FRAMES = const(33)
@@ -84,7 +85,7 @@ class UDPSocket(UDPSending):
         first n bytes are the datagram. It may write an answer of up to mtu - 28 bytes over them
         and return its length; 0 is none. remote_addr and remote_port tell the sender. It must not
         poll or flush, which would write over them, nor keep the view. What it raises comes out of
-        poll(). What waits in the ring when it is set is dropped.
+        poll(), and the datagram counts as taken. What waits in the ring when it is set is dropped.
         """
         return self._in_place and self._in_place[0]
 
@@ -110,7 +111,9 @@ class UDPSocket(UDPSending):
         n = int(answer(frame, state, n + _UDP_HEADER, _UDP))
         if n:
             transmit, view = iface._way_out
+            st[_SENDING] = 1
             result = int(transmit(view, n))
+            st[_SENDING] = 0
             if result:
                 failed(state, result)
             else:

@@ -12,6 +12,7 @@ from .ring import pop
 
 _WORK = const(6)
 _SRC = const(7)
+_SENDING = const(16)
 
 _DIRTY = const(30)
 _SLOTS = const(31)
@@ -64,7 +65,9 @@ class UDPSending(PacketSocket):
                     continue
                 r[_R_TO_PEER] = 1
                 n = int(build(frame, state, out))
+            st[_SENDING] = 1
             result = int(transmit(view, n))
+            st[_SENDING] = 0
             if result:
                 self._refused(result)
             else:
