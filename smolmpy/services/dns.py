@@ -35,6 +35,7 @@ _IDLE = const(0)
 _ASKING = const(1)
 _STREAM = const(2)
 _DONE = const(3)
+_BEGINNING = const(4)
 
 _TTL = const(0)
 _ADDRESSES = const(1)
@@ -80,7 +81,7 @@ class Query(Service):
         self._holding = False  # until the server's hardware address is known
 
     def begin(self, name):
-        """Asks for a name; it is called from the program, before or between polls."""
+        """Has a name be asked for, from the next turn on."""
         if name != self._last:
             self._last = None
             self._length = encode(name, self._label)
@@ -88,10 +89,26 @@ class Query(Service):
         self.name = name
         self._aliases = 0
         self._ends = -1
-        self._ask_anew()
+        self._change(_BEGINNING)
 
-    def _ask_anew(self):
-        # Another name or the first one: new numbers, all servers again.
+    def begin_anew(self):
+        """As begin(), since there are other servers; the time limit stays."""
+        if self.phase == _DONE:
+            self.forget()  # what the servers from before have said
+        elif self.phase != _IDLE:
+            ends = self._ends
+            self.begin(self.name)
+            self._ends = ends
+
+    def _change(self, phase):
+        # All that a phase needs is done in the next turn: this may be called while somebody else
+        # has a packet in hand.
+        self.phase = phase
+        self._wake()
+
+    def _start(self):
+        # Another name, the first one, or other servers: new numbers, all servers.
+        self.client._end_stream(self)
         st = self._st
         self._ident = (chance(st, 256) << 8) | chance(st, 256)
         if self.client.mixed_case:
@@ -106,7 +123,6 @@ class Query(Service):
         self._error = EIO
         self._holding = False
         self._at_once = True
-        self._wake()
 
     def forget(self):
         """Frees the place."""
@@ -141,6 +157,9 @@ class Query(Service):
 
     def _egress(self):
         phase = self.phase
+        if phase == _BEGINNING:
+            self._start()
+            phase = _ASKING
         if phase == _ASKING or phase == _STREAM:
             if self._ends < 0:
                 self._ends = (self._st[_NOW] + self.client.timeout) & 0x3FFFFFFF
@@ -171,7 +190,8 @@ class Query(Service):
         if not n:
             self._finish(-ENETUNREACH)
             return
-        if self._failed == (1 << n) - 1:
+        every = (1 << n) - 1
+        if self._failed & every == every:
             self._finish(-self._error)
             return
         server = self._server % n
@@ -266,11 +286,10 @@ class Query(Service):
             self._length = self.answer[_TARGET]
             self._last = None
             put(self._label, 0, client._scratch)
-            self._ask_anew()
+            self._change(_BEGINNING)
         elif code == TRUNCATED:
             self._server = sender
-            self.phase = _STREAM
-            self._wake()
+            self._change(_STREAM)
         else:
             self._failed |= 1 << sender
             self._again(0)
@@ -350,12 +369,21 @@ class DNSClient:
         self._scratch = bytearray(256)
         self._scratch_word = array("I", [0])
         self._stream = None
-        self._queries = [iface.add(Query(self)) for _ in range(queries)]
+        self._queries = []
         self.servers = servers
+        try:
+            for _ in range(queries):
+                self._queries.append(iface.add(Query(self)))
+        except OSError:
+            self.close()
+            raise
 
     @property
     def servers(self):
-        """The servers as a list of text. Others may be set: the cache is emptied then."""
+        """The servers as a list of text. Others may be set, within a callback too.
+
+        What was learned from those before is forgotten then, and what is asked for is asked anew.
+        """
         return [format(from_word(self._servers[i])) for i in range(self._count)]
 
     @servers.setter
@@ -370,8 +398,7 @@ class DNSClient:
             self._servers[i] = word
         self._cache.clear()
         for query in self._queries:
-            if query.phase == _ASKING:
-                query._ask_anew()
+            query.begin_anew()
 
     def lookup(self, name, addr):
         """The addresses of a name, as far as they are known: never waits.
@@ -406,7 +433,7 @@ class DNSClient:
         if self.mdns is not None and name.endswith(".local"):
             return self.mdns.lookup(name, addr)
         if place is None:
-            return -EAGAIN
+            return -EAGAIN if self._queries else -ENETUNREACH
         if name != place._last and name and name[-1].isdigit():
             try:
                 addr[0:4] = parse(name)

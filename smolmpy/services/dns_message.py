@@ -1,6 +1,9 @@
 """DNS messages (RFC 1035 section 4) where they lie: in a buffer, from `base` to `end`.
 
-Names may go on elsewhere in the message. A pointer has to lead backwards, so every walk ends.
+A name may go on elsewhere in the message (section 4.1.4). A pointer has to lead back to a prior
+name, and a name may have ten of them, where nobody has use for more than two or three. So that a
+message of many such names costs no more than an honest one, the bytes that are read by way of
+pointers are counted, and a message in which there are more than names have use for is dropped.
 """
 
 import micropython
@@ -41,6 +44,14 @@ _LONGEST_TTL = const(86400)
 _LONGEST_NO = const(3600)  # RFC 2308 section 5
 _CHAIN = const(8)
 _NAME_SIZE = const(255)
+_POINTERS = const(10)
+# What match() returns: bytes read by way of pointers, where the name ends, whether it is the one.
+_READ = const(18)
+_ENDS = const(0x1FFFF)
+# How many bytes may be read so, besides a quarter of those that the message has; a look at a
+# record counts as some.
+_BUDGET = const(512)
+_RECORD = const(4)
 
 
 @micropython.viper
@@ -100,17 +111,19 @@ def skip_name(p: ptr8, at: int, end: int) -> int:
 def expand(p: ptr8, base: int, end: int, at: int, o: ptr8) -> int:
     """Writes the name at `at` as plain labels, small letters, to a buffer of 256 bytes.
 
-    Returns its length; -1 if it does not end, is too long, or points forward.
+    Returns its length; -1 if it does not end, is too long, or is pointed to as match() has it.
     """
     length = 0
+    pointers = 0
     least = at
     while at < end:
         n = p[at]
         if n >= 0xC0:
-            if at + 2 > end:
+            pointers += 1
+            if at + 2 > end or pointers > _POINTERS:
                 return -1
             at = base + (((n & 63) << 8) | p[at + 1])
-            if at >= least:
+            if at >= least or at < base + _HEADER:
                 return -1
             least = at
             continue
@@ -131,36 +144,67 @@ def expand(p: ptr8, base: int, end: int, at: int, o: ptr8) -> int:
 
 
 @micropython.viper
-def is_name(p: ptr8, base: int, end: int, at: int, o: ptr8) -> int:
-    """1 if the name at `at` is `name`, given as plain labels in small letters; 0 if not."""
+def match(p: ptr8, base: int, end: int, at: int, o: ptr8, known: int) -> int:
+    """Compares the name at `at` with `name`, given as plain labels in small letters.
+
+    `known` is where that lies in the message, 0 for nowhere. Returns the bytes read by way of
+    pointers << 18 | where what follows begins << 1 | whether the names are the same; -1 for a name
+    that does not end before `end`, has more than ten pointers or one that leads to no prior name.
+    """
+    same = 1
     length = 0
+    after = 0  # what follows the first pointer
+    read = 0
+    pointers = 0
     least = at
     while at < end:
+        if at == known and after and not length:
+            at = after
+            break
         n = p[at]
         if n >= 0xC0:
             if at + 2 > end:
-                return 0
+                return -1
+            if not after:
+                after = at + 2
+            if not same:
+                at = after
+                break
+            pointers += 1
             at = base + (((n & 63) << 8) | p[at + 1])
-            if at >= least:
-                return 0
+            if at >= least or at < base + _HEADER or pointers > _POINTERS:
+                return -1
             least = at
             continue
-        if n > 63 or at + 1 + n > end or o[length] != n:
-            return 0
-        length += 1
         at += 1
-        if not n:
-            return 1
-        while n:
-            c = p[at]
-            if 65 <= c <= 90:
-                c += 32
-            if o[length] != c:
-                return 0
+        if n > 63 or at + n > end:
+            return -1
+        if o[length] != n:
+            same = 0
+        elif same:
+            i = at
             length += 1
-            at += 1
-            n -= 1
-    return 0
+            stop = length + n
+            while length < stop:
+                c = p[i]
+                if 65 <= c <= 90:
+                    c += 32
+                if o[length] != c:
+                    same = 0
+                    break
+                i += 1
+                length += 1
+            if after:
+                read += i - at + 1
+        if after and not (same and n):
+            at = after
+            break
+        if not n:
+            break
+        at += n
+    else:
+        return -1
+    return ((read + pointers) << _READ) | (at << 1) | same
 
 
 @micropython.viper
@@ -205,45 +249,6 @@ def _is_answer(p: ptr8, base: int, end: int, ident: int, d: ptr8, length: int) -
         i += 1
     at += length
     return 0 if p[at] or p[at + 1] != _A or p[at + 2] or p[at + 3] != _IN else 1
-
-
-@micropython.viper
-def _collect(buf, base: int, end: int, at: int, w: ptr32, name) -> int:
-    # Puts the addresses that the answers from `at` up have for a name into words. Returns how
-    # many; 0 - where its other name lies; 0 if there is nothing. words[TARGET] is then where the
-    # walk ended, 0 if a record was cut off.
-    p = ptr8(buf)
-    n = (p[base + 6] << 8) | p[base + 7]
-    w[_TARGET] = 0
-    count = 0
-    alias = 0
-    while n:
-        n -= 1
-        owner = at
-        at = int(skip_name(buf, at, end))
-        if at < 0 or at + 10 > end:
-            return count if count else 0 - alias
-        size = (p[at + 8] << 8) | p[at + 9]
-        if at + 10 + size > end:
-            return count if count else 0 - alias
-        kind = (p[at] << 8) | p[at + 1]
-        if not p[at + 2] and p[at + 3] == _IN and ((kind == _A and size == 4) or kind == _CNAME):
-            if int(is_name(buf, base, end, owner, name)):
-                ttl = (p[at + 4] << 24) | (p[at + 5] << 16) | (p[at + 6] << 8) | p[at + 7]
-                if p[at + 4] & 0x80:
-                    ttl = 0  # RFC 2181 section 8
-                if ttl < w[_TTL]:
-                    w[_TTL] = ttl
-                if kind == _CNAME:
-                    alias = at + 10
-                elif count < _MOST:
-                    w[_ADDRESSES + count] = (
-                        (p[at + 10] << 24) | (p[at + 11] << 16) | (p[at + 12] << 8) | p[at + 13]
-                    )
-                    count += 1
-        at += 10 + size
-    w[_TARGET] = at
-    return count if count else 0 - alias
 
 
 @micropython.viper
@@ -297,33 +302,71 @@ def read_answer(
     if code and code != 3:
         return _FAILURE
     w[_TTL] = _LONGEST_TTL
+    budget = _BUDGET + ((end - base) >> 2)
+    # `known` is where the name lies that is looked for now; scratch has it.
+    known = base + _HEADER
+    size = int(expand(buf, base, end, known, scratch))
+    count = 0
     chain = 0
-    size = 0
-    at = base + _HEADER
-    while True:
-        # `at` is where the name lies that is looked for now.
-        size = int(expand(buf, base, end, at, scratch))
-        if size < 0:
-            return _MISMATCH
-        found = int(_collect(buf, base, end, base + _HEADER + length + 4, words, scratch))
-        if not w[_TARGET] and not partial:
-            return _MISMATCH
-        if found > 0:
-            return found
-        if not found:
-            break
-        chain += 1
-        if chain > _CHAIN:
-            return _FAILURE
-        at = 0 - found
-    authority = w[_TARGET]
+    at = 0  # where the authority section begins, 0 if it was cut off
+    again = 1
+    while again:
+        # Aliases are usually in order, so that one round is enough.
+        again = 0
+        at = base + _HEADER + length + 4
+        n = (p[base + 6] << 8) | p[base + 7]
+        while n:
+            n -= 1
+            owner = at
+            at = int(skip_name(buf, at, end))
+            last = end + 1
+            if at >= 0 and at + 10 <= end:
+                last = at + 10 + ((p[at + 8] << 8) | p[at + 9])
+            budget -= _RECORD
+            if budget < 0 or (last > end and not partial):
+                return _MISMATCH
+            if last > end:
+                at = 0
+                break
+            kind = (p[at] << 8) | p[at + 1]
+            found = 0
+            if not p[at + 2] and p[at + 3] == _IN and count < _MOST:
+                if (kind == _A and last - at == 14) or (kind == _CNAME and not count):
+                    found = int(match(buf, base, end, owner, scratch, known))
+                    if found < 0:
+                        return _MISMATCH
+                    budget -= found >> _READ
+            if found & 1:
+                ttl = (p[at + 4] << 24) | (p[at + 5] << 16) | (p[at + 6] << 8) | p[at + 7]
+                if p[at + 4] & 0x80:
+                    ttl = 0  # RFC 2181 section 8
+                if ttl < w[_TTL]:
+                    w[_TTL] = ttl
+                if kind == _A:
+                    w[_ADDRESSES + count] = (
+                        (p[at + 10] << 24) | (p[at + 11] << 16) | (p[at + 12] << 8) | p[at + 13]
+                    )
+                    count += 1
+                else:
+                    chain += 1
+                    if chain > _CHAIN:
+                        return _FAILURE
+                    known = at + 10
+                    size = int(expand(buf, base, end, known, scratch))
+                    if size < 0:
+                        return _MISMATCH
+                    budget -= size
+                    again = 1
+            at = last
+        if count:
+            return count
     w[_TARGET] = size
     if chain and not code:
         return _ALIAS
     referral = 0
     w[_TTL] = 0
-    if authority:
-        referral = int(_read_no(buf, base, end, authority, words))
+    if at:
+        referral = int(_read_no(buf, base, end, at, words))
     if code == 3:
         return _NO_NAME
     return _FAILURE if referral else _NO_ADDRESS

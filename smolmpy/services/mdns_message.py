@@ -3,7 +3,7 @@
 import micropython
 from micropython import const
 
-from .dns_message import is_name, skip_name
+from .dns_message import match, skip_name
 
 _SRC = const(7)
 _ADDRESSES = const(24)
@@ -19,6 +19,12 @@ _TTL = const(0)
 _FIRST = const(1)
 _MOST = const(4)
 _LONGEST_TTL = const(86400)
+
+# As in dns_message.py; but fewer, since of most names a look at the first byte is enough.
+_READ = const(18)
+_ENDS = const(0x1FFFF)
+_BUDGET = const(256)
+_RECORD = const(4)
 
 # What questions() returns.
 ASKS_ADDRESS = 1
@@ -43,23 +49,23 @@ def is_neighbor(st: ptr32) -> int:
 def questions(buf, base: int, end: int, name) -> int:
     """What a message asks about a name, given as plain labels in small letters: a set of bits.
 
-    Returns -1 for a message that is cut off.
+    Returns -1 for a message that is cut off, or whose names cost too much.
     """
     p = ptr8(buf)
     n = (p[base + 4] << 8) | p[base + 5]
     at = base + _HEADER
     bits = 0
+    budget = _BUDGET + ((end - base) >> 2)
     while n:
         n -= 1
-        owner = at
-        at = int(skip_name(buf, at, end))
-        if at < 0 or at + 4 > end:
+        found = int(match(buf, base, end, at, name, 0))
+        at = (found >> 1) & _ENDS
+        budget -= _RECORD + (found >> _READ)
+        if found < 0 or at + 4 > end or budget < 0:
             return -1
         kind = (p[at] << 8) | p[at + 1]
         cls = (p[at + 2] << 8) | p[at + 3]
-        if (cls & 0x7FFF == _IN or cls & 0x7FFF == _ANY) and int(
-            is_name(buf, base, end, owner, name)
-        ):
+        if found & 1 and (cls & 0x7FFF == _IN or cls & 0x7FFF == _ANY):
             bits |= 1 if kind == _A or kind == _ANY else 2
             if cls & 0x8000:
                 bits |= 4
@@ -74,15 +80,17 @@ def addresses(buf, base: int, end: int, name, first: int, last: int, w: ptr32) -
     """The addresses that a message has for a name, in its sections first to last of 0 to 2.
 
     Those are answers, authority and additional. Puts the shortest time to live into words[0], the
-    addresses behind it, and returns how many; -1 for a message that is cut off.
+    addresses behind it, and returns how many; -1 as questions().
     """
     p = ptr8(buf)
     at = base + _HEADER
+    budget = _BUDGET + ((end - base) >> 2)
     n = (p[base + 4] << 8) | p[base + 5]
     while n:
         n -= 1
         at = int(skip_name(buf, at, end))
-        if at < 0 or at + 4 > end:
+        budget -= _RECORD
+        if at < 0 or at + 4 > end or budget < 0:
             return -1
         at += 4
     count = 0
@@ -94,11 +102,13 @@ def addresses(buf, base: int, end: int, name, first: int, last: int, w: ptr32) -
             n -= 1
             owner = at
             at = int(skip_name(buf, at, end))
-            if at < 0 or at + 10 > end:
+            budget -= _RECORD
+            if at < 0 or at + 10 > end or budget < 0:
                 return -1
             size = (p[at + 8] << 8) | p[at + 9]
             if at + 10 + size > end:
                 return -1
+            found = 0
             if (
                 section >= first
                 and count < _MOST
@@ -107,8 +117,12 @@ def addresses(buf, base: int, end: int, name, first: int, last: int, w: ptr32) -
                 and p[at + 1] == _A
                 and p[at + 2] & 0x7F == 0
                 and p[at + 3] == _IN
-                and int(is_name(buf, base, end, owner, name))
             ):
+                found = int(match(buf, base, end, owner, name, 0))
+                if found < 0:
+                    return -1
+                budget -= found >> _READ
+            if found & 1:
                 ttl = (p[at + 4] << 24) | (p[at + 5] << 16) | (p[at + 6] << 8) | p[at + 7]
                 if p[at + 4] & 0x80:
                     ttl = 0

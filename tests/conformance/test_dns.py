@@ -1,10 +1,11 @@
 """DNS (RFC 1035, RFC 2308, RFC 5452): the client, against servers made of frames."""
 
 import dns_frames as dns
+import steps
 from dns_frames import QUESTION, Read, a, cname, message, pointer, soa
 from harness import *
 from locked import PreparedDevice, under_lock
-from smolmpy import DNSClient, Interface
+from smolmpy import DNSClient, Interface, UDPSocket
 
 ENOENT, EIO, ENETUNREACH, ETIMEDOUT, EHOSTUNREACH = -2, -5, -101, -110, -113
 SECOND = "192.168.69.101"
@@ -259,6 +260,84 @@ def test_loops_and_lies_of_compression():
     assert got(c) == EAGAIN
     h.inject(q.frame(data=whole))
     assert got(c) == [PEER]
+
+
+def _ladder(q, first, count):
+    """Records of no interest: each name points to the one before, the first to `first`.
+
+    Returns them and a pointer by which `count` pointers are followed.
+    """
+    at = 12 + len(q.message.question)
+    records = []
+    for _ in range(count - 1):
+        records.append(dns.rr(pointer(first), 99, b""))
+        first = at
+        at += len(records[-1])
+    return records, pointer(first)
+
+
+def test_ten_pointers_a_name():
+    for count in (1, 10, 11):
+        h, c = client()
+        q = asked(h, c)
+        records, owner = _ladder(q, 12, count)
+        h.inject(q.frame(records + [a(owner, "10.0.0.1")]))
+        assert got(c) == (["10.0.0.1"] if count <= 10 else EAGAIN), count
+        # To "example.org", which an alias stands for.
+        h, c = client()
+        q = asked(h, c)
+        records, target = _ladder(q, 16, count)
+        h.inject(q.frame(records + [cname(QUESTION, target), a(pointer(16), "10.0.0.1")]))
+        assert got(c) == (["10.0.0.1"] if count <= 10 else EAGAIN), count
+        assert c.stats()["ignored"] == (count > 10)
+
+
+def test_pointers_lead_back_to_names():
+    h, c = client()
+    q = asked(h, c)
+    at = 12 + len(q.message.question)
+    for n, where in enumerate((0, 2, 11, at, at + 1, at + 12, at + 40, 0x3FFF)):
+        h.inject(q.frame([a(pointer(where), "10.6.6.6"), a(QUESTION, "10.6.6.6")]))
+        assert got(c) == EAGAIN and c.stats()["ignored"] == n + 1, where
+
+
+def _dear(q):
+    """A message in which each of many names is read to the end, and is not ours."""
+    near = q.name[:-1] + "x"
+    at = 12 + len(q.message.question)
+    records = [a(near, "10.6.6.6")]
+    records += [a(pointer(at), "10.6.6.6")] * ((1440 - at - len(records[0])) // 16)
+    return records + [a(QUESTION, "10.6.6.6")]
+
+
+def test_a_message_may_cost_so_much():
+    for name in (NAME, "x" * 63 + "." + NAME):
+        h, c = client()
+        usual = steps.count(h.inject, asked(h, c, "y.net").frame([a(QUESTION, "10.0.0.1")]))
+        q = asked(h, c, name)
+        cost = steps.count(h.inject, q.frame(_dear(q)))
+        assert got(c, name) == EAGAIN and c.stats()["ignored"] == 1
+        assert cost <= 25 * usual, (cost, usual)
+
+
+def test_the_longest_honest_messages():
+    part = "x" * 63
+    longest = ".".join([part] * 3) + "." + "y" * 61
+    for name in (NAME, longest):
+        h, c = client()
+        q = asked(h, c, name)
+        room = (1472 - 12 - len(q.message.question)) // 16
+        h.inject(q.frame([a(QUESTION, "10.0.0.%d" % i) for i in range(room)]))
+        assert len(got(c, name)) == 4
+    # As many aliases as are followed: with long names, and from the last to the first.
+    for tail, order in ((".net", 1), ("." + part[:40] + ".net", 1), (".net", -1)):
+        h, c = client()
+        q = asked(h, c)
+        names = [NAME] + ["n%d%s" % (i, tail) for i in range(8)]
+        answers = [cname(names[i], names[i + 1]) for i in range(8)]
+        answers += [a(names[8], "10.0.0.%d" % i) for i in range(4)]
+        h.inject(q.frame(answers[::order]))
+        assert len(got(c)) == 4, (tail, order)
 
 
 def test_retransmission_and_the_time_limit():
@@ -526,6 +605,136 @@ def test_other_servers_are_asked_at_once_and_the_cache_is_emptied():
     raises(ValueError, "servers", setattr, c, "servers", [PEER] * 5)
 
 
+def _far(h, c):
+    """Both servers have been asked, and the second says that it takes TCP."""
+    q = asked(h, c)
+    h.inject(q.frame(rcode=2))
+    q = Asked(h, q.name, dst=SECOND)
+    h.inject(q.frame(flags=0x8380, smac=SECOND_MAC))
+    h.advance(30)
+    p = Peer(h, port=53, src=SECOND, smac=SECOND_MAC)
+    p.expect("S", 0)
+    return p
+
+
+def test_fewer_servers_while_an_answer_comes_over_tcp():
+    for when in range(3):
+        h, c = client((PEER, SECOND))
+        p = _far(h, c)
+        if when:
+            p.send("SA", 0, 1, mss=1460)
+            p.seq = p.ack = 1
+            p.expect("A", 1, 1)
+        if when == 2:
+            h.advance(50)
+            p.ack += len(p.expect("PA", 1, 1).data)
+        c.servers = [PEER]
+        steps.count(h.run, limit=5000)
+        # The connection is ended, and the one server that is left is asked.
+        while h.device.sent[0][1][23] == 6:
+            assert "R" in h.next().flags
+        q = Asked(h, dst=PEER)
+        p.send("RA", 0, 1)
+        steps.count(h.advance, 100, limit=5000)
+        h.clear()
+        h.inject(q.frame([a(QUESTION, "10.0.0.1")]))
+        assert got(c) == ["10.0.0.1"]
+        # Its place is free again.
+        for _ in range(6):
+            h.add(TCPSocket(64, 64))
+
+
+def test_other_servers_while_two_wait_for_tcp():
+    h, c = client((PEER, SECOND))
+    _far(h, c)
+    q = asked(h, c, "other.net")
+    h.inject(q.frame(flags=0x8380))
+    h.advance(100)
+    h.clear()
+    c.servers = [SECOND]
+    h.run()
+    seen = [Packet(f) for _, f in h.device.sent]
+    questions = [Read(x.data).questions[0][0] for x in seen if x.kind == "udp" and x.dst == SECOND]
+    assert sorted(questions) == ["other.net", NAME], questions
+    h.clear()
+    h.advance(20000)
+    assert got(c) == ETIMEDOUT and got(c, "other.net") == ETIMEDOUT
+
+
+def test_the_time_limit_stays_when_the_servers_change():
+    h, c = client(timeout=3000)
+    asked(h, c)
+    for i in range(30):
+        c.servers = [SECOND if i & 1 else PEER]
+        h.advance(100)
+    assert got(c) == ETIMEDOUT
+
+
+def test_what_other_servers_have_said_is_forgotten():
+    h, c = client()
+    # A result that waits to be fetched.
+    q = asked(h, c)
+    h.inject(q.frame(rcode=5))
+    c.servers = [SECOND]
+    q = asked(h, c)
+    # An alias, which they may have made up.
+    h.inject(q.frame([cname(QUESTION, "bad.net")], smac=SECOND_MAC))
+    Asked(h, "bad.net")
+    c.servers = [PEER]
+    q = Asked(h)
+    h.inject(q.frame([a(QUESTION, "10.0.0.1")]))
+    assert got(c) == ["10.0.0.1"]
+    # No servers at all.
+    asked(h, c, "other.net")
+    c.servers = []
+    h.run()
+    assert got(c, "other.net") == ENETUNREACH and got(c) == ENETUNREACH
+
+
+def test_answers_of_servers_from_before_are_ignored():
+    h, c = client()
+    q = asked(h, c)
+    c.servers = [SECOND]
+    # In the same poll, before the new one could be asked.
+    h.inject(q.frame([a(QUESTION, "10.6.6.6")]))
+    again = Asked(h, dst=SECOND)
+    assert got(c) == EAGAIN and c.stats()["ignored"] == 1
+    h.inject(q.frame([a(QUESTION, "10.6.6.6")], port=again.port, ident=again.message.ident))
+    assert got(c) == EAGAIN and c.stats()["ignored"] == 2
+
+
+def test_calls_within_a_handler_leave_its_packet_alone():
+    h, c = client((PEER, SECOND))
+    p = _far(h, c)
+    p.send("SA", 0, 1, mss=1460)
+    h.advance(50)
+    h.clear()
+
+    def handler(socket, payload, n):
+        c.servers = [PEER]
+        assert got(c, "other.net") == EAGAIN
+        return n
+
+    s = h.add(UDPSocket(64, 64))
+    s.bind(7)
+    s.handler = handler
+    h.inject(udp(5000, 7, b"abc"))
+    h.expect("udp", sport=7, dport=5000, dst=PEER, data=b"abc")
+    assert "R" in h.expect("tcp", dst=SECOND).flags
+    assert {Asked(h, x).server for x in (NAME, "other.net")} == {PEER}
+
+
+def test_closing_ends_what_is_under_way():
+    h, c = client((PEER, SECOND))
+    _far(h, c)
+    c.close()
+    c.close()
+    h.advance(30000)
+    assert got(c) == ENETUNREACH and got(c, "10.0.0.9") == ENETUNREACH
+    for _ in range(8):
+        h.add(TCPSocket(64, 64))
+
+
 def _truncated(c, h):
     q = asked(h, c)
     h.inject(q.frame(flags=0x8380))
@@ -760,7 +969,11 @@ def test_mistakes_of_the_caller():
     raises(ValueError, "timeout", DNSClient, h.iface, timeout=0)
     raises(ValueError, "cache", DNSClient, h.iface, cache=0)
     raises(ValueError, "queries", DNSClient, h.iface, queries=0)
-    raises(OSError, "sockets", DNSClient, h.iface, queries=9)
+    # Nothing is left of what could not be made.
+    for _ in range(2):
+        raises(OSError, "sockets", DNSClient, h.iface, queries=9)
+        raises(ValueError, "servers", DNSClient, h.iface, ["nonsense"])
+    DNSClient(h.iface, queries=8)
 
 
 class Repeated:
