@@ -9,7 +9,7 @@ from array import array
 
 from micropython import const
 
-from ..errno import EAGAIN, ENOENT
+from ..errno import EAGAIN, ENETUNREACH, ENOENT
 from .dns_cache import Cache, give
 from .dns_message import WORDS, encode
 from .mdns_message import (
@@ -46,6 +46,7 @@ _NAMES = ("NO_ADDRESS", "PROBING", "ANNOUNCING", "READY", "STOPPED")
 _TTL = const(0)
 _FIRST = const(1)
 
+_ADDRESS = "224.0.0.251"
 _PORT = const(5353)
 _HOP_LIMIT = const(255)
 _MESSAGE = const(8)
@@ -64,6 +65,7 @@ _ANNOUNCEMENTS = const(2)
 _SECOND = const(1000)
 _LOOK = const(5000)  # how often to look whether we have another address
 _MANY_CONFLICTS = const(15)
+_CONFLICT_PERIOD = const(10000)
 _CONFLICT_PAUSE = const(5000)
 _QUESTIONS = const(3)
 _KEEP = const(30000)
@@ -103,7 +105,10 @@ class MDNS(Service):
         if hostname is not None and (not 0 < len(hostname) <= 60 or "." in hostname):
             raise ValueError("hostname must be one word of at most 60 letters")
         self.on_change = on_change
+        self._renamed = False  # on_change is to be called
         self.conflicts = 0
+        self._conflicts_at = array("I", [0] * _MANY_CONFLICTS)  # when the latest were
+        self._slow = False  # there have been too many
         self.malformed = 0
         self.ignored = 0
         self._base = None
@@ -130,9 +135,13 @@ class MDNS(Service):
             encode(hostname + ".local", self._label)
             self._base = hostname.lower().encode()
             self._write_label()
-        iface.add(self)
+        iface.join_group(_ADDRESS)
+        try:
+            iface.add(self)
+        except OSError:
+            iface.leave_group(_ADDRESS)
+            raise
         self._open(_PORT)
-        iface.join_group("224.0.0.251")
         self._wake()
 
     @property
@@ -175,11 +184,11 @@ class MDNS(Service):
         """Says that the name is gone, leaves the group and the interface."""
         if self.ready:
             self._tell(_GROUP, _PORT, 0, 0)
-        self._phase = _STOPPED
-        self.iface.remove(self)
+        super().close()
 
     def _detach(self):
-        self.iface.leave_group("224.0.0.251")
+        self._phase = _STOPPED
+        self.iface.leave_group(_ADDRESS)
         super()._detach()
 
     def _write_label(self):
@@ -205,6 +214,8 @@ class MDNS(Service):
         -ENOENT: nobody has answered for it within some seconds.
         """
         st = self._st
+        if st is None:
+            return -ENETUNREACH  # closed
         now = st[_NOW]
         if name == self.name and self.ready:
             return give(self._words, _OURS, 1, addr)
@@ -255,11 +266,23 @@ class MDNS(Service):
         self._at = (self._st[_NOW] + ms) & 0x3FFFFFFF
 
     def _egress(self):
+        self._take_turn()
+        if self._renamed:
+            # The last of all, since the program may close() us.
+            self._renamed = False
+            if self.on_change is not None:
+                self.on_change(self)
+        return 0
+
+    def _take_turn(self):
         st = self._st
         if not st[_ADDRESSES]:
             self._phase = _NO_ADDRESS
+            for search in self._searches:
+                if search.phase != _IDLE:
+                    self._search(search)
             self._wait(_SECOND)
-            return 0
+            return
         if self._phase == _NO_ADDRESS or not same(self._words, _OURS, st, _ADDRESS_TABLE):
             move(self._words, _OURS, st, _ADDRESS_TABLE, 1)
             self._begin(_PROBE_INTERVAL)
@@ -281,7 +304,6 @@ class MDNS(Service):
         if ms >= 0:
             next_ms = min(next_ms, ms)
         self._wait(max(next_ms, 1))
-        return 0
 
     def _begin(self, delay):
         # Section 8.1: after a random time, so that not all do so that were switched on together.
@@ -325,16 +347,19 @@ class MDNS(Service):
             if search.tries == _QUESTIONS:
                 self._found(search, 0)
                 return _KEEP
-            # Section 5.4: the first time the answer may come to us alone.
-            cls = _IN if search.tries else _FLUSH
-            l4 = self.iface._l4
-            at = write_header(l4, _MESSAGE, 0, 0, 1, 0)
-            at = write_type(l4, at, search.label, search.length, _A, cls)
-            if self._send(at, _GROUP, _PORT) == -_EAGAIN:
+            if st[_ADDRESSES] and self._ask(search) == -_EAGAIN:
                 return 1
             search.at = (st[_NOW] + (_SECOND << search.tries)) & 0x3FFFFFFF
             search.tries += 1
         return self._left(search.at)
+
+    def _ask(self, search):
+        # Section 5.4: the first time the answer may come to us alone.
+        cls = _IN if search.tries else _FLUSH
+        l4 = self.iface._l4
+        at = write_header(l4, _MESSAGE, 0, 0, 1, 0)
+        at = write_type(l4, at, search.label, search.length, _A, cls)
+        return self._send(at, _GROUP, _PORT)
 
     def _found(self, search, count):
         st = self._st
@@ -505,15 +530,25 @@ class MDNS(Service):
         return (l4[at] << 8) | l4[at + 1]
 
     def _conflict(self):
-        self.conflicts = (self.conflicts + 1) & 0x3FFFFFFF
+        # Section 8.1: after fifteen within ten seconds each attempt waits for five, until there
+        # have been ten without a conflict.
+        times = self._conflicts_at
+        now = self._st[_NOW]
+        n = self.conflicts
+        if (now - times[(n - 1) % _MANY_CONFLICTS]) & 0x3FFFFFFF >= _CONFLICT_PERIOD:
+            self._slow = False
+        times[n % _MANY_CONFLICTS] = now
+        self.conflicts = n = (n + 1) & 0x3FFFFFFF
+        if n >= _MANY_CONFLICTS:
+            first = times[n % _MANY_CONFLICTS]
+            if (now - first) & 0x3FFFFFFF < _CONFLICT_PERIOD:
+                self._slow = True
         if self._phase == _PROBING:
             # Section 9: somebody has it. The next name.
             self._number = self._number + 1 if self._number < 99 else 2
             self._write_label()
-            if self.on_change is not None:
-                self.on_change(self)
-        pause = _CONFLICT_PAUSE if self.conflicts > _MANY_CONFLICTS else _PROBE_INTERVAL
-        self._begin(pause)
-        if self.conflicts > _MANY_CONFLICTS:
+            self._renamed = True
+        self._begin(_PROBE_INTERVAL)
+        if self._slow:
             self._turn(_CONFLICT_PAUSE)
         self._wake()

@@ -153,6 +153,11 @@ class Service(Socket):
     not send.
     """
 
+    def close(self):
+        """Leaves the interface; once more does nothing."""
+        if self.iface is not None:
+            self.iface.remove(self)
+
     def _attach(self, iface, slot):
         super()._attach(iface, slot)
         attach(iface, slot, _NO_RING, None, self._arrived)

@@ -1,6 +1,7 @@
 """Multicast DNS (RFC 6762): the name is probed for, announced, defended; others are found."""
 
 import dns_frames as dns
+import steps
 from dns_frames import QUESTION, Read, a, message, pointer
 from harness import *
 from locked import PreparedDevice, under_lock
@@ -294,6 +295,189 @@ def test_many_conflicts_slow_us_down():
     assert m.hostname == "printer-18"
 
 
+def test_conflicts_are_forgotten():
+    """RFC 6762 section 8.1: fifteen conflicts count if they are within ten seconds."""
+    h, m = ready()
+    for _ in range(40):
+        h.inject(says(a(NAME, PEER, 120, cls=FLUSH)))
+        at = h.t
+        assert sent(h, flags=0).at - at <= 250
+        h.advance(5000)
+        assert m.ready and m.hostname == "printer"
+        h.clear()
+    assert m.conflicts == 40
+
+
+def test_slow_until_ten_seconds_without_a_conflict():
+    h, m = start()
+    waits = []
+    for _ in range(20):
+        at = h.t
+        waits.append(sent(h, flags=0).at - at)
+        h.inject(says(a(m.name, PEER, 120, cls=FLUSH)))
+        h.clear()
+    # The first after the fifteenth conflict, and all that follow.
+    assert max(waits[:15]) <= 250 and waits[15:] == [5000] * 5, waits
+    h.advance(20000)
+    assert m.ready and m.hostname == "printer-21"
+    h.clear()
+    h.inject(says(a(m.name, PEER, 120, cls=FLUSH)))
+    at = h.t
+    assert sent(h, flags=0).at - at <= 250
+
+
+def test_fourteen_conflicts_in_ten_seconds_are_no_flood():
+    h, m = ready()
+    start = h.t
+    for i in range(45):
+        h.inject(says(a(m.name, PEER, 120, cls=FLUSH)))
+        at = h.t
+        assert sent(h, flags=0).at - at <= 250, i
+        h.advance(start + 720 * (i + 1) - h.t)
+        h.clear()
+
+
+def test_the_program_may_close_it_when_the_name_is_taken():
+    h, m = start()
+    m.on_change = lambda m: m.close()
+    sent(h)
+    h.inject(says(a(NAME, PEER, 120, cls=FLUSH)), says(a("printer-2.local", PEER, 120)))
+    h.advance(100000)
+    nothing(h)
+    assert not m.ready and m.state_name == "STOPPED"
+    m.close()
+    assert m.lookup(OTHER, bytearray(4)) == -101
+    MDNS(h.iface, "printer")
+
+
+def test_a_search_ends_without_an_address():
+    h = Host(address=False)
+    m = MDNS(h.iface)
+    buf = bytearray(4)
+    assert m.lookup(OTHER, buf) == EAGAIN
+    h.advance(6000)
+    assert m.lookup(OTHER, buf) == EAGAIN
+    h.advance(3000)
+    assert m.lookup(OTHER, buf) == ENOENT
+    nothing(h)
+    # One that comes meanwhile is used.
+    assert m.lookup(OTHER, buf) == EAGAIN
+    h.advance(1500)
+    h.iface.add_address(OUR + "/24")
+    h.advance(3000)
+    h.expect("arp")
+    assert sent(h, flags=0).questions[0][0] == OTHER
+
+
+def _ladder(first, count, section):
+    """Names of no interest, each a pointer to the one before, the first to `first`.
+
+    Returns them and a pointer by which `count` pointers are followed.
+    """
+    pieces = []
+    at = first
+    first = 12
+    for _ in range(count - 1):
+        pieces.append(pointer(first) + u16(99) + u16(1))
+        if section:
+            pieces[-1] += u32(0) + u16(0)
+        first = at
+        at += len(pieces[-1])
+    return pieces, pointer(first)
+
+
+def test_ten_pointers_a_name():
+    for count in (1, 10, 11):
+        h, m = ready()
+        head = dns.name(NAME) + u16(99) + u16(1)
+        names, owner = _ladder(12 + len(head), count, 0)
+        data = u16(0) * 2 + u16(len(names) + 2) + bytes(6) + head + b"".join(names)
+        h.inject(multicast(data + owner + u16(dns.A) + u16(1)))
+        if count <= 10:
+            ours(*sent(h).answers)
+        nothing(h)
+        assert m.stats()["malformed"] == (count > 10)
+        # In an answer: a conflict.
+        head = dns.rr(NAME, 99, b"")
+        names, owner = _ladder(12 + len(head), count, 1)
+        h.inject(says(head, *names, a(owner, PEER, 120)))
+        assert m.conflicts == (count <= 10) and m.stats()["malformed"] == 2 * (count > 10)
+
+
+def test_pointers_lead_back_to_names():
+    h, m = ready()
+    for n, where in enumerate((0, 2, 11, 12, 13, 31, 0x3FFF)):
+        h.inject(multicast(u16(0) * 2 + u16(1) + bytes(6) + pointer(where) + u16(1) + u16(1)))
+        h.inject(says(a(pointer(where), PEER, 120)))
+        assert m.stats()["malformed"] == 2 * n + 2, where
+        assert m.ready and m.conflicts == 0
+    nothing(h)
+
+
+def _dear(name, answers):
+    """Messages as long as may be, in which each of many names is read to its end."""
+    hops = []
+
+    def chain(at):
+        hops.append(at)
+        return pointer(hops[-2] if len(hops) % 10 else 12)
+
+    for first in (dns.name(name), dns.name(name)[:-2] + b"?\0", b"\0"):
+        for other in (lambda at: pointer(12), chain, lambda at: b"\0"):
+            hops[:] = [12]
+            pieces = []
+            length = 12
+            while length < 1440:
+                piece = (other(length) if pieces else first) + u16(dns.A) + u16(1)
+                if answers:
+                    piece += u32(120) + u16(4) + addr(OUR)
+                pieces.append(piece)
+                length += len(piece)
+            counts = [0, 0, len(pieces), 0, 0, 0]
+            if answers:
+                counts = [0, 0x8400, 0, len(pieces), 0, 0]
+            yield b"".join([u16(n) for n in counts]) + b"".join(pieces)
+
+
+def _cost(h, m, frame):
+    """The steps of a poll with this frame, while two names are looked for."""
+    h.advance(10000)
+    for name in (OTHER, "third.local"):
+        m.lookup(name, bytearray(4))
+    h.run()
+    h.clear()
+    return steps.count(h.inject, frame)
+
+
+def test_a_message_may_cost_so_much():
+    """No more than some 30 times a usual one, of which 50 are as long."""
+    for hostname in ("printer", "p" * 60):
+        h, m = ready(hostname)
+        for answers, frame in ((0, asks("x.local")), (1, says(a("x.local", PEER)))):
+            usual = _cost(h, m, frame)
+            for data in _dear(m.name, answers):
+                most = _cost(h, m, multicast(data))
+                assert most <= 32 * usual, (hostname, answers, most, usual)
+        assert m.ready and m.conflicts == 0 and m.stats()["malformed"]
+
+
+def test_the_longest_honest_messages():
+    h, m = ready()
+    h.inject(multicast(message(0, question(), [a(OTHER, PEER)] * 40, flags=0)))
+    ours(*sent(h).answers)
+    h.advance(1000)
+    # Known answers about many services, by pointers, with ours the last.
+    more = [dns.rr(QUESTION, dns.PTR, b"\1" + bytes([97 + i % 26]) + QUESTION) for i in range(88)]
+    data = message(0, question("_x._tcp.local", dns.PTR), more, flags=0)
+    data = data[:4] + u16(2) + data[6:]
+    at = 12 + len(question("_x._tcp.local"))
+    data = data[:at] + question() + data[at:]
+    assert len(data) < 1472
+    h.inject(multicast(data))
+    ours(*sent(h).answers)
+    assert m.stats()["malformed"] == 0
+
+
 def test_malformed_messages_are_dropped_and_counted():
     h, m = ready()
     data = message(0, question(), [a(pointer(12), PEER, 120)], flags=0x8400)
@@ -440,6 +624,12 @@ def test_mistakes_of_the_caller():
     raises(ValueError, "hostname", MDNS, h.iface, "a.b")
     raises(ValueError, "hostname", MDNS, h.iface, "")
     raises(ValueError, "hostname", MDNS, h.iface, "x" * 61)
+    # Nothing is left of what could not be made: the group is not joined.
+    others = [h.add(TCPSocket(64, 64)) for _ in range(7)]
+    raises(OSError, "sockets", MDNS, h.iface, "printer")
+    assert h.iface._igmp.groups() == 0
+    h.iface.remove(others[0])
+    MDNS(h.iface, "printer")
 
 
 class Busy:
