@@ -90,6 +90,7 @@ _DEFEND_INTERVAL = const(10000)  # RFC 5227 section 1.1
 _PROBES = const(3)
 _RELEASE_PATIENCE = const(3000)
 _LONGEST_WAIT = const(60000)  # seconds
+_LEAST_LEASE = const(10)  # seconds
 _EAGAIN = const(11)
 _EINPROGRESS = const(115)
 
@@ -173,6 +174,7 @@ class DHCPClient(Service):
         self._t1 = 0
         self._t2 = 0
         self._configured = False
+        self._news = False  # on_change is to be called
         self._announces = 0
         self._conflict_age = -1
         self._link = getattr(iface.device, "link", None)
@@ -254,23 +256,23 @@ class DHCPClient(Service):
 
     def start(self):
         """Begins, from STOPPED."""
+        self._need_iface()
         if self._state == _STOPPED:
             self._begin(0)
 
     def stop(self):
         """Gives up the address without a word to the server."""
-        self._unconfigure()
-        self._enter(_STOPPED)
-        self._wait(-1)
-
-    def close(self):
-        """Gives up the address without a word to the server, and leaves the interface."""
-        self.iface.remove(self)
+        if self.iface is not None:
+            self._unconfigure()
+            self._enter(_STOPPED)
+            self._wait(-1)
+            self._report()
 
     def _detach(self):
         self._unconfigure()
         self._enter(_STOPPED)
         super()._detach()
+        self._report()
 
     def release(self):
         """Tells the server that the address is free, gives it up and stops (section 4.4.6)."""
@@ -281,6 +283,7 @@ class DHCPClient(Service):
             self._tries = 1
             self._at = (self._st[_NOW] + _RELEASE_PATIENCE) & 0x3FFFFFFF
             self._go()
+            self._report()
 
     # Turns
 
@@ -332,11 +335,23 @@ class DHCPClient(Service):
         self._millis = millis % 1000
 
     def _egress(self):
+        self._take_turn()
+        self._report()
+        return 0
+
+    def _report(self):
+        # The last of all, since the program may stop() or close() us within on_change.
+        if self._news:
+            self._news = False
+            if self.on_change is not None:
+                self.on_change(self)
+
+    def _take_turn(self):
         self._tick()
         state = self._state
         if state == _STOPPED:
             self._go()
-            return 0
+            return
         lease = self._lease
         if self._configured and self._age >= lease[_LEASE] != _FOREVER:
             self._lose()
@@ -350,7 +365,7 @@ class DHCPClient(Service):
             state = self._state
             if state == _NO_LINK:
                 self._turn(_LINK_INTERVAL)
-                return 0
+                return
         watched = self._st[_WATCHER] & 3
         if watched and not same(self._st, _WATCHED, lease, _ZERO):
             self._st[_WATCHER] &= ~3
@@ -364,7 +379,6 @@ class DHCPClient(Service):
         else:
             self._at_once = False
             self._act()
-        return 0
 
     def _go(self):
         # Stopped: the server may still have to be told.
@@ -551,13 +565,17 @@ class DHCPClient(Service):
                 self._configure()
 
     def _set_timers(self, lease):
-        seconds = lease[_LEASE]
+        # Less would be a message every moment. As other clients do (dhcpcd: 20 s, udhcpc: 122 s),
+        # a shorter lease is taken for one of that length, and T1 is no less than half of it.
+        lease[_LEASE] = seconds = max(lease[_LEASE], _LEAST_LEASE)
         t1 = lease[_T1]
         t2 = lease[_T2]
         if not 0 < t2 < seconds:
             t2 = seconds - (seconds >> 3)
         if not 0 < t1 < t2:
             t1 = seconds >> 1 if seconds >> 1 < t2 else t2 >> 1
+        t1 = max(t1, _LEAST_LEASE // 2)
+        t2 = max(t2, t1 + 1)
         # Section 4.4.5: hosts that were switched on together do not all renew together.
         self._t1 = t1 - chance(self._st, 1 + min(t1 >> 5, 60))
         self._t2 = t2
@@ -629,8 +647,7 @@ class DHCPClient(Service):
 
     def _tell(self):
         self.changed = True
-        if self.on_change is not None:
-            self.on_change(self)
+        self._news = True
 
     def _unconfigure(self):
         if not self._configured:

@@ -4,12 +4,12 @@ What a message says is an array('I'):
 
     0   ADDR        the address that the server gives
     1   MASK        of its network; that of its class where the server does not say
-    2   ROUTER      0 for none
+    2   ROUTER      the first that can be one, 0 for none
     3   SERVER      who gives it, 0 if it does not say
     4   LEASE       seconds; FOREVER (2^30 - 1) for more than that
     5   T1, T2      seconds, 0 where the server leaves them to us
-    7   DNS         three addresses, 0 for none
-    10  NTP         three addresses
+    7   DNS         the first three addresses that can be another host's, 0 for none
+    10  NTP         likewise
 """
 
 import micropython
@@ -57,22 +57,48 @@ def is_for_us(st: ptr32, p: ptr8, n: int, x: ptr8) -> int:
 
 
 @micropython.viper
-def parse(p: ptr8, n: int, w: ptr32) -> int:
-    """Reads a server's message of n bytes, UDP header included; returns its type.
+def _host(w: ptr32, at: int) -> int:
+    # Whether words[at] can be another host's address: 2 on the link, 1 beyond it, 0 not at all.
+    word = w[at]
+    first = (word >> 24) & 255
+    if not first or first == 127 or first >= 224 or word == w[_ADDR]:
+        return 0
+    mask = w[_MASK]
+    if (word ^ w[_ADDR]) & mask:
+        return 1
+    M = 0xFFFF
+    M |= M << 16
+    rest = (mask ^ M) & M
+    host = word & rest
+    # A network of two has neither an address of its own nor a broadcast address (RFC 3021).
+    return 0 if rest & (rest - 1) and (not host or host == rest) else 2
 
-    Returns -1 for one that contradicts itself or says what can not be.
-    """
-    i = 0
-    while i < 13:
-        w[i] = 0
-        i += 1
-    if p[_COOKIE] != 99 or p[245] != 130 or p[246] != 83 or p[247] != 99:
-        return -1
-    w[_ADDR] = (p[24] << 24) | (p[25] << 16) | (p[26] << 8) | p[27]
+
+@micropython.viper
+def _list(p: ptr8, at: int, size: int, words, to: int, room: int):
+    # Appends addresses to words[to:], of which `room` are set aside for them: those that another
+    # host can have, and of routers those on the link.
+    w = ptr32(words)
+    end = at + size
+    last = to + room
+    while at < end:
+        while to < last and w[to]:
+            to += 1
+        if to == last:
+            return
+        w[to] = (p[at] << 24) | (p[at + 1] << 16) | (p[at + 2] << 8) | p[at + 3]
+        at += 4
+        if int(_host(words, to)) < (2 if to == _ROUTER else 1):
+            w[to] = 0
+
+
+@micropython.viper
+def _scan(buf, n: int, words, lists: int) -> int:
+    # Reads the options that say one thing, or those that list addresses; returns the type.
+    w = ptr32(words)
+    p = ptr8(buf)
     kind = 0
     overload = 0
-    dns = 0
-    ntp = 0
     i = _OPTIONS
     end = n
     part = 0
@@ -101,7 +127,9 @@ def parse(p: ptr8, n: int, w: ptr32) -> int:
             elif code == 1 or code == 51 or code == 54 or code == 58 or code == 59:
                 if size != 4:
                     return -1
-                if code > 54 or code == 51:
+                if lists:
+                    pass
+                elif code > 54 or code == 51:
                     if (value >> 30) & 3:
                         value = 0x3FFFFFFF
                     w[_LEASE if code == 51 else code - 53] = value
@@ -110,20 +138,11 @@ def parse(p: ptr8, n: int, w: ptr32) -> int:
             elif code == 3 or code == 6 or code == 42:
                 if size < 4 or size & 3:
                     return -1
-                if code == 3:
-                    if not w[_ROUTER]:
-                        w[_ROUTER] = value
-                else:
-                    at = i
-                    while at < i + size:
-                        value = (p[at] << 24) | (p[at + 1] << 16) | (p[at + 2] << 8) | p[at + 3]
-                        at += 4
-                        if value and code == 6 and dns < _LISTED:
-                            w[_DNS + dns] = value
-                            dns += 1
-                        elif value and code == 42 and ntp < _LISTED:
-                            w[_NTP + ntp] = value
-                            ntp += 1
+                if lists:
+                    if code == 3:
+                        _list(buf, i, size, words, _ROUTER, 1)
+                    else:
+                        _list(buf, i, size, words, _DNS if code == 6 else _NTP, _LISTED)
             i += size
         # RFC 2131 section 4.1: option 52 says that the options go on in `file` and `sname`.
         part += 1
@@ -136,7 +155,27 @@ def parse(p: ptr8, n: int, w: ptr32) -> int:
                 break
             i = _SNAME
             end = _FILE
-    if kind == _NAK:
+    return kind
+
+
+@micropython.viper
+def parse(buf, n: int, words) -> int:
+    """Reads a server's message of n bytes, UDP header included; returns its type.
+
+    Returns -1 for one that contradicts itself or says what can not be. Of the addresses that it
+    lists those are left out that no other host can have, and routers that are not on the link.
+    """
+    p = ptr8(buf)
+    w = ptr32(words)
+    i = 0
+    while i < 13:
+        w[i] = 0
+        i += 1
+    if p[_COOKIE] != 99 or p[245] != 130 or p[246] != 83 or p[247] != 99:
+        return -1
+    w[_ADDR] = (p[24] << 24) | (p[25] << 16) | (p[26] << 8) | p[27]
+    kind = int(_scan(buf, n, words, 0))
+    if kind < 0 or kind == _NAK:
         return kind
     first = p[_YIADDR]
     if not first or first == 127 or first >= 224:
@@ -155,4 +194,7 @@ def parse(p: ptr8, n: int, w: ptr32) -> int:
     host = w[_ADDR] & rest
     if rest & (rest - 1) and (not host or host == rest):
         return -1
-    return kind
+    if w[_SERVER] and not int(_host(words, _SERVER)):
+        return -1
+    # What an address in a list is worth shows once the mask is known.
+    return -1 if int(_scan(buf, n, words, 1)) < 0 else kind

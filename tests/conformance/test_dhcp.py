@@ -82,6 +82,7 @@ def answer(
     end=b"\xff",
     sport=67,
     no_csum=False,
+    src=None,
 ):
     o = option(53, bytes([kind]))
     if server:
@@ -97,7 +98,14 @@ def answer(
     d += chaddr + bytes(10) + sname + bytes(64 - len(sname)) + file + bytes(128 - len(file))
     d += cookie + o + options + end
     return udp(
-        sport, 68, d, server or SERVER, dst or your, smac=SERVER_MAC, dmac=dmac, no_csum=no_csum
+        sport,
+        68,
+        d,
+        src or server or SERVER,
+        dst or your,
+        smac=SERVER_MAC,
+        dmac=dmac,
+        no_csum=no_csum,
     )
 
 
@@ -623,6 +631,189 @@ def test_an_ack_for_another_address_is_not_taken():
     h.advance(1801 * 1000)
     h.inject(answer(heard(h, REQUEST), ACK, your=OTHER, dst=LEASED))
     assert c.state == DHCPClient.RENEWING and h.iface.addresses() == [LEASED + "/24"]
+
+
+class Granting:
+    """A server that answers every message after `trip` ms; counts them."""
+
+    def __init__(self, h, trip=1, **grant):
+        self.h = h
+        self.trip = trip
+        self.grant = grant
+        self.late = []
+        self.counts = [0] * 8
+
+    def serve(self, ms):
+        h = self.h
+        for _ in range(ms):
+            h.t += 1
+            h.device.queue += [f for at, f in self.late if at == h.t]
+            h.run()
+            for _, f in h.device.sent:
+                p = Packet(f)
+                if p.kind == "arp" and p.tpa == SERVER:
+                    reply = arp(2, SERVER, p.spa, sha=SERVER_MAC, tha=OUR_MAC)
+                    self.late.append((h.t + 1, reply))
+                elif p.kind == "udp" and p.dport == 67:
+                    m = Message(p)
+                    self.counts[m.kind] += 1
+                    kind = OFFER if m.kind == DISCOVER else ACK
+                    self.late.append((h.t + self.trip, answer(m, kind, **self.grant)))
+            h.clear()
+            self.late = [x for x in self.late if x[0] > h.t]
+
+
+def test_short_leases_make_few_messages():
+    for grant in (
+        {"lease": 1},
+        {"lease": 2},
+        {"lease": 9},
+        {"options": option(58, u32(1)) + option(59, u32(2))},
+        {"options": option(58, u32(1))},
+        {"lease": 1, "options": option(58, u32(1)) + option(59, u32(1))},
+    ):
+        for trip in (1, 5):
+            h, c = client(probe=0)
+            server = Granting(h, trip, **grant)
+            server.serve(30000)
+            assert c.bound and h.iface.addresses() == [LEASED + "/24"]
+            # One in five seconds.
+            assert server.counts[DISCOVER] == 1, (grant, server.counts)
+            assert 2 <= server.counts[REQUEST] <= 7, (grant, server.counts)
+            assert sum(server.counts) <= 8
+
+
+def test_a_short_lease_ends():
+    h, c = bound(lease=1)
+    h.iface.add_neighbor(SERVER, SERVER_MAC)
+    assert c.lease == 10
+    h.advance(9000)
+    assert c.bound
+    h.advance(1000)
+    assert not c.bound and h.iface.addresses() == [] and h.iface.gateway is None
+    sent = [Packet(f, at) for at, f in h.device.sent]
+    times = [p.at for p in sent if p.kind == "udp"]
+    # The last is a DISCOVER.
+    assert 3 <= len(times) <= 5 and times[0] >= 5000, times
+
+
+def test_routers_that_can_be_none():
+    for router in (
+        "127.0.0.1",
+        "0.0.0.0",
+        "0.0.0.9",
+        "224.0.0.1",
+        "239.255.255.255",
+        "240.0.0.1",
+        "255.255.255.255",
+        LEASED,
+        "192.168.69.0",
+        "192.168.69.255",
+        "192.168.68.1",
+        "10.0.0.1",
+    ):
+        h, c = bound(router=router)
+        assert c.router is None and h.iface.gateway is None and h.iface.routes() == [], router
+        # The first of the others is taken, also after a renewal.
+        h, c = bound(router=router, options=option(3, addr(router) + addr(GATEWAY) + addr(PEER)))
+        assert c.router == GATEWAY and h.iface.gateway == GATEWAY, router
+        h.iface.add_neighbor(SERVER, SERVER_MAC)
+        h.advance(1801 * 1000)
+        h.inject(answer(heard(h, REQUEST), ACK, router=router))
+        assert c.router is None and h.iface.gateway is None, router
+    # The mask may come after it, and be that of the class.
+    h, c = client(probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER, your="10.1.2.3", mask=None))
+    options = option(3, addr("10.255.255.255") + addr("10.9.9.9"))
+    h.inject(answer(heard(h, REQUEST), ACK, your="10.1.2.3", mask=None, options=options))
+    assert c.router == "10.9.9.9" and h.iface.addresses() == ["10.1.2.3/8"]
+    # In a network of two both can be routers.
+    for your, router in (("10.1.2.4", "10.1.2.5"), ("10.1.2.5", "10.1.2.4")):
+        h, c = client(probe=0)
+        answers = {"your": your, "mask": b"\xff\xff\xff\xfe", "router": router}
+        h.inject(answer(heard(h, DISCOVER), OFFER, **answers))
+        h.inject(answer(heard(h, REQUEST), ACK, **answers))
+        assert h.iface.gateway == router
+
+
+def test_servers_that_can_be_none():
+    bad = ("0.0.0.0", "127.0.0.53", LEASED, "224.0.0.251", "192.168.69.255", "255.255.255.255")
+    good = ("192.168.69.2", "10.0.0.255", "8.8.8.8", "9.9.9.9")
+    mixed = b"".join([addr(bad[i]) + addr(good[i & 3]) for i in range(6)])
+    h, c = bound(options=option(6, mixed) + option(42, mixed))
+    assert c.dns == list(good[:3]) and c.ntp == list(good[:3]), (c.dns, c.ntp)
+    # In several options, as when one is too short (RFC 3396).
+    h, c = bound(options=b"".join([option(6, addr(x)) for x in bad + good]))
+    assert c.dns == list(good[:3]) and c.ntp == []
+    # A DHCP server that can not be one.
+    for server in bad[1:]:
+        h, c = client(probe=0)
+        h.inject(answer(heard(h, DISCOVER), OFFER, server=server, dst=LEASED, src=SERVER))
+        assert c.state == DHCPClient.SELECTING, server
+        counts(c, malformed=1, ignored=0)
+        h.expect_nothing()
+
+
+def test_the_program_may_end_it_when_told():
+    def ended(how, c, h):
+        # Nothing is sent any more, and nothing of it is left.
+        h.clear()
+        h.inject(arp(1, LEASED, GATEWAY))
+        h.advance(100000)
+        sent = [Packet(f) for _, f in h.device.sent]
+        assert all(p.kind == "arp" or p.dport != 67 for p in sent), (how, sent)
+        assert not c.bound and h.iface.addresses() == [] and h.iface.gateway is None, how
+        c.close()
+        c.stop()
+        c.release()
+        c = DHCPClient(h.iface, probe=0)
+        heard(h, DISCOVER)
+        c.close()
+
+    def set_up(how, bound_too):
+        h, c = bound()
+        h.iface.add_neighbor(SERVER, SERVER_MAC)
+        call = getattr(DHCPClient, how)
+        c.on_change = lambda c: call(c) if bound_too or not c.bound else None
+        return h, c
+
+    for how in ("stop", "close"):
+        # At its first address.
+        h, c = client(probe=0, on_change=getattr(DHCPClient, how))
+        h.inject(answer(heard(h, DISCOVER), OFFER))
+        h.inject(answer(heard(h, REQUEST), ACK, router=GATEWAY))
+        ended(how, c, h)
+        # At a renewal with something else in it.
+        h, c = set_up(how, True)
+        h.advance(1801 * 1000)
+        h.inject(answer(heard(h, REQUEST), ACK, router=PEER))
+        ended(how, c, h)
+        # When it is refused.
+        h, c = set_up(how, False)
+        h.advance(1801 * 1000)
+        h.inject(answer(heard(h, REQUEST), NAK))
+        ended(how, c, h)
+        # When the lease ends.
+        h, c = set_up(how, False)
+        h.advance(3600 * 1000)
+        ended(how, c, h)
+        # When somebody else has the address.
+        h, c = set_up(how, False)
+        h.inject(arp(1, LEASED, GATEWAY), arp(1, LEASED, GATEWAY))
+        h.advance(1000)
+        h.inject(arp(1, LEASED, GATEWAY))
+        ended(how, c, h)
+        # By itself.
+        h, c = set_up(how, False)
+        getattr(c, how)()
+        ended(how, c, h)
+    h, c = set_up("start", False)
+    c.release()
+    assert not c.bound and c.state != DHCPClient.STOPPED
+    heard(h, RELEASE)
+    heard(h, REQUEST)
+    c.close()
+    raises(OSError, "interface", c.start)
 
 
 def test_long_leases():
