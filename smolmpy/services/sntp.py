@@ -175,7 +175,11 @@ class SNTPClient(Service):
         self._came = 0
         self._port = 0
         iface.add(self)
-        self.servers = servers
+        try:
+            self.servers = servers
+        except ValueError:
+            self.close()
+            raise
 
     @property
     def servers(self):
@@ -194,6 +198,9 @@ class SNTPClient(Service):
             except ValueError:
                 if self.dns is None:
                     raise
+                from .dns_message import encode
+
+                encode(server, bytearray(256))  # now, not when it is asked for
                 addresses.append(None)
         if servers != self._servers:
             self._servers = servers
@@ -213,10 +220,6 @@ class SNTPClient(Service):
         """Asks no more; the time goes on."""
         self._stop_asking()
         self._phase = _STOPPED
-
-    def close(self):
-        """Leaves the interface."""
-        self.iface.remove(self)
 
     @property
     def server(self):
@@ -292,6 +295,7 @@ class SNTPClient(Service):
         self._wake()
 
     def _stop_asking(self):
+        self._held = -1  # an answer that has not been looked at is none
         if self._phase == _ASKING:
             remove(self.iface._demux, self._st, self._slot)
             self._phase = _WAITING
@@ -346,7 +350,8 @@ class SNTPClient(Service):
         # Puts the address of the server whose turn it is into _addr; not negative if it is there.
         known = self._addresses[self._which]
         if known is None:
-            return self.dns.lookup(self._servers[self._which], self._addr)
+            dns = self.dns
+            return dns.lookup(self._servers[self._which], self._addr) if dns else -1
         put(self._addr, 0, known)
         return 1
 

@@ -2,7 +2,7 @@
 
 from harness import *
 from locked import PreparedDevice, under_lock
-from smolmpy import DNSClient, Interface, SNTPClient
+from smolmpy import DNSClient, Interface, SNTPClient, UDPSocket
 
 SECOND = "192.168.69.101"
 SECOND_MAC = b"\x02\x00\x00\x00\x00\x65"
@@ -292,6 +292,69 @@ def test_other_servers():
     raises(ValueError, "servers", setattr, c, "servers", ["time.example.org"])
     raises(ValueError, "servers", setattr, c, "servers", [PEER] * 9)
     raises(ValueError, "interval", SNTPClient, h.iface, interval=15)
+
+
+def test_other_servers_while_an_answer_waits_to_be_looked_at():
+    """It came with the same poll as what made the program change them."""
+    h, c = client()
+    other = h.add(UDPSocket(64, 64))
+    other.bind(7)
+
+    def handler(socket, payload, n):
+        c.servers = [SECOND if c.servers == (PEER,) else PEER]
+        return 0
+
+    other.handler = handler
+    for kiss in ({}, {"stratum": 0, "refid": b"DENY"}):
+        h.inject(answer(asked(h), unix=TODAY - 1000, **kiss), udp(5000, 7, b"x"))
+        assert not c.synced
+        q = asked(h, SECOND)
+        h.inject(udp(5000, 7, b"x"))
+    again = asked(h)
+    h.inject(answer(q, smac=SECOND_MAC))
+    h.expect("icmp", type=3, code=3)
+    assert not c.synced
+    h.inject(answer(again))
+    assert c.synced and c.server == PEER and c.time() == TODAY
+    # What is stopped stays so.
+    other.handler = lambda socket, payload, n: c.stop() or 0
+    c.sync()
+    h.inject(answer(asked(h), unix=TODAY + 500), udp(5000, 7, b"x"))
+    assert c.time() == TODAY
+    h.advance(100000)
+    h.expect_nothing()
+
+
+def test_the_program_may_end_it_when_told():
+    for how in ("stop", "close", "sync"):
+        h, c = client(on_time=getattr(SNTPClient, how))
+        h.inject(answer(asked(h)))
+        assert c.synced
+        if how == "sync":
+            asked(h)
+            c.close()
+        h.advance(10000)
+        h.expect_nothing()
+        c.close()
+
+
+def test_names_that_are_none():
+    h = Host()
+    d = DNSClient(h.iface, [PEER])
+    for bad in ("", "a..b", "x" * 64):
+        for _ in range(9):
+            # The client leaves no place taken.
+            raises(ValueError, "name", SNTPClient, h.iface, [bad], dns=d)
+    h.advance(1000)
+    h.expect_nothing()
+    # Without the client that knows the names nobody is asked, nor is the poll ended.
+    c = SNTPClient(h.iface, ["time.example.org"], dns=d, rtc=None)
+    c.dns = None
+    h.advance(10000)
+    c.dns = d
+    d.close()
+    h.advance(100000)
+    h.expect_nothing()
 
 
 def test_no_address_yet():
