@@ -2,16 +2,20 @@
 # Settings:  MICROPYTHON=/path/to/micropython  another interpreter than the pinned one
 #            TAP=tap0                          the tap that `make serve` uses
 #            ARGS="-k arp"                     more arguments for pytest
-#            BOARD=MPS2_AN385                  the board of the targets for firmware
+#            BOARD=MPS2_AN385                  the board of the targets for firmware (RPI_PICO)
+#            CHIP=w5500                        pico-run: or w5100s, enc28j60
+#            VERSION=oldest                    pico-run: MicroPython's, or newest
 #            UPDATE=1                          bench-check: make what is counted the budget
 
 PYTHON ?= python3
 TAP ?= tap0
 ARGS ?=
 BOARD ?= MPS2_AN385
+CHIP ?= w5500
+VERSION ?= oldest
 export MICROPYTHON MICROPYTHON_SRC
 
-.PHONY: help run serve firmware board-run size bench bench-docs bench-check netsim test lint format deps clean
+.PHONY: help run serve firmware board-run pico-run size bench bench-docs bench-check netsim test lint format deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,11 +27,14 @@ run: ## run examples/server.py on a tap in a private network and talk to it from
 serve: ## run examples/server.py on the existing tap TAP until Ctrl-C
 	@$(PYTHON) -m tools.serve $(TAP)
 
-firmware: ## build build/firmware/BOARD/firmware.elf: MicroPython with smolmpy frozen in
+firmware: ## build MicroPython for BOARD with smolmpy frozen in, in build/firmware/BOARD
 	@$(PYTHON) -m tools.firmware $(BOARD)
 
 board-run: ## run examples/server.py on the board in QEMU and talk to it from Linux
 	@$(PYTHON) -m tools.board_run $(BOARD)
+
+pico-run: ## run examples/server.py on an emulated Pico and its real firmware; talk to it from Linux
+	@$(PYTHON) -m tools.pico_run $(CHIP) $(VERSION)
 
 size: ## print what each module takes of flash and of RAM
 	@$(PYTHON) -m tools.size

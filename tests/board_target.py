@@ -2,7 +2,8 @@
 
 from tools import firmware
 from tools.common import ROOT
-from tools.qemu_board import Board, BoardError
+from tools.qemu_board import Board
+from tools.repl import BoardError
 
 _BOARDS = {
     "cortex-m0": "NRF51",

@@ -16,7 +16,8 @@ import pytest
 from tools import exchange, firmware, netns
 from tools.common import ROOT
 from tools.host import ADDRESS, LINUX, PORT
-from tools.qemu_board import Board, BoardError, tap
+from tools.qemu_board import Board, tap
+from tools.repl import BoardError
 
 pytestmark = pytest.mark.runs_on("cortex-m3")
 

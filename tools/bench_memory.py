@@ -5,7 +5,8 @@ import tempfile
 
 from tools import firmware, size
 from tools.common import ROOT
-from tools.qemu_board import Board, BoardError
+from tools.qemu_board import Board
+from tools.repl import BoardError
 
 BOARD = "MPS2_AN385"
 _HEAP = 192 * 1024

@@ -44,8 +44,15 @@ PACKAGES = {
     "qemu-system-misc": "the emulated RV32",
     "gcc-riscv64-unknown-elf": "building firmware for RV32",
     "picolibc-riscv64-unknown-elf": "building firmware for RV32",
+    "cmake": "building firmware for the RP2040",
+    "ninja-build": "building firmware for the RP2040",
+    "g++": "building firmware for the RP2040",
+    "nodejs": "the emulated Pico",
+    "npm": "the emulated Pico",
 }
 _X86_ONLY = ("gcc-multilib",)
+# Often installed otherwise, and then in the way of the package.
+_PROGRAMS = {"nodejs": "node", "npm": "npm"}
 
 
 def is_debian():
@@ -61,6 +68,7 @@ def missing(names=None):
     query = ["dpkg-query", "--show", "--showformat", "${Package} ${Status}\n", *names]
     lines = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
     installed = {line.split()[0] for line in lines if line.endswith(" installed")}
+    installed.update(name for name, program in _PROGRAMS.items() if shutil.which(program))
     return [name for name in names if name not in installed]
 
 

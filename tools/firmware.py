@@ -3,14 +3,14 @@
     python3 -m tools.firmware BOARD
 
 leaves build/firmware/BOARD/firmware.elf. The board is one of MicroPython's ports/qemu, or its
-mpconfigboard.mk lies in tests/firmware/BOARD/. MicroPython's source (tools/source.py) stays as it
-is.
+mpconfigboard.mk lies in tests/firmware/BOARD/; those of ports/rp2 are built by tools/rp2.py.
+MicroPython's source (tools/source.py) stays as it is.
 """
 
 import shutil
 import sys
 
-from tools import deps, source, unixport
+from tools import deps, rp2, source, unixport
 from tools.common import BUILD, ROOT, Missing, locked, main, run, say
 from tools.qemu_board import MACHINES
 
@@ -111,7 +111,9 @@ def build(board, kind="board"):
 def provide(board):
     """Installs what building and running the board's firmware needs, where that is possible."""
     if board not in _TOOLCHAINS:
-        raise Missing(f"BOARD={board} is not known: there are {', '.join(BOARDS)}.")
+        raise Missing(
+            f"BOARD={board} is not known: there are {', '.join((*BOARDS, *rp2.BOARDS))}."
+        )
     compiler, packages, _ = _TOOLCHAINS[board]
     emulator, package, _ = MACHINES[board]
     for program, names in ((compiler, packages), (emulator, [package])):
@@ -134,6 +136,8 @@ def _mind_removals(manifest, target):
 def _main():
     if len(sys.argv) != 2:
         raise Missing(f"which board? BOARD={BOARDS[0]}, for example.")
+    if sys.argv[1] in rp2.BOARDS:
+        return rp2.make(sys.argv[1])
     provide(sys.argv[1])
     image = build(sys.argv[1])
     print(run(_TOOLCHAINS[sys.argv[1]][0].replace("gcc", "size"), image), end="")

@@ -1,0 +1,128 @@
+// A Raspberry Pi Pico in rp2040js with an Ethernet chip on SPI 0, as WIZnet's boards have it: chip
+// select GP17, reset GP20, interrupt GP21.
+//
+//   node pico.mjs SETTINGS
+//
+// SETTINGS is JSON: `firmware`, a .bin file; `bootrom`, a JSON file with its words; `chip`, w5500,
+// w5100s, enc28j60 or none; `console` and `tap`, open file descriptors; `flash`, an image of it.
+// On its standard output it says `ready` when the USB serial line is there. Each line of its input
+// is answered by a line: `stats` by JSON; `flash FILE` writes the flash to FILE. It ends with its
+// input.
+import fs from 'node:fs';
+import readline from 'node:readline';
+import { LogLevel, ConsoleLogger, Simulator } from 'rp2040js';
+import { ENC28J60 } from './enc28j60.mjs';
+import { FlashRoutines, Pacer, SerialHost } from './gaps.mjs';
+import { W5100S } from './w5100s.mjs';
+import { W5500 } from './w5500.mjs';
+
+const CHIPS = { w5500: W5500, w5100s: W5100S, enc28j60: ENC28J60 };
+const [CS, RST, INT] = [17, 20, 21];
+const FLASH_SIZE = 2 << 20;
+const FLASH_START = 0x10000000;
+const settings = JSON.parse(process.argv[2]);
+
+const { rp2040: mcu, clock } = new Simulator();
+mcu.logger = new ConsoleLogger(LogLevel.Error);
+mcu.loadBootrom(Uint32Array.from(JSON.parse(fs.readFileSync(settings.bootrom))));
+if (settings.flash) mcu.flash.set(fs.readFileSync(settings.flash));
+mcu.flash.set(fs.readFileSync(settings.firmware));
+const flash = new FlashRoutines(mcu, clock);
+const pacer = new Pacer(mcu, clock, flash, exchange);
+
+// The chip.
+const spi = mcu.spi[0];
+let chip = null;
+if (settings.chip in CHIPS) {
+  chip = new CHIPS[settings.chip](clock, {
+    int: (level) => mcu.gpio[INT].setInputValue(level),
+    out: transmit,
+    hz: () => spi.clockFrequency,
+  });
+  const follow = (pin, tell) => {
+    mcu.gpio[pin].addListener((state) => {
+      if (state < 2) tell(!!state); // low or high, not an input
+    });
+  };
+  follow(CS, (level) => chip.select(level));
+  follow(RST, (level) => chip.reset(level));
+  let reply = 0;
+  const done = clock.createAlarm(() => spi.completeTransmit(reply));
+  spi.onTransmit = (value) => {
+    reply = chip.byte(value);
+    done.schedule(8e9 / spi.clockFrequency);
+  };
+}
+
+// The tap: what came waits until the emulation looks.
+const arrived = [];
+function transmit(frame) {
+  if (settings.tap === undefined) return;
+  try {
+    fs.writeSync(settings.tap, frame);
+  } catch (error) {
+    chip.error(`the tap: ${error.code}`);
+  }
+}
+
+// The console.
+const serial = new SerialHost(mcu.usbCtrl);
+let printed = [];
+serial.onDeviceConnected = () => console.log('ready');
+serial.onSerialData = (data) => printed.push(Buffer.from(data));
+
+function exchange() {
+  while (arrived.length) chip?.inject(arrived.shift());
+  if (!printed.length) return;
+  let text = Buffer.concat(printed);
+  printed = [];
+  try {
+    while (text.length) text = text.subarray(fs.writeSync(settings.console, text));
+  } catch (error) {
+    if (error.code !== 'EAGAIN') throw error;
+    printed.push(text.subarray(-65536)); // until somebody reads
+  }
+}
+
+function readAlways(fd, size, take) {
+  const buffer = Buffer.alloc(size);
+  const next = () =>
+    fs.read(fd, buffer, 0, size, null, (error, n) => {
+      if (error && error.code !== 'EAGAIN') throw error;
+      if (n) {
+        take(Uint8Array.from(buffer.subarray(0, n)));
+        pacer.wake();
+      }
+      // EAGAIN: the console does not block, so that printing can not hang the board.
+      if (error) setTimeout(next, 5);
+      else next();
+    });
+  next();
+}
+readAlways(settings.console, 4096, (bytes) => serial.write(bytes));
+if (settings.tap !== undefined) readAlways(settings.tap, 2048, (frame) => arrived.push(frame));
+
+// What the parent asks.
+function statistics() {
+  return {
+    emulated: clock.nanos / 1e9,
+    wall: pacer.wall() / 1e9,
+    busy: pacer.busy / 1e9,
+    instructions: pacer.instructions,
+    spi_hz: spi.clockFrequency,
+    flash_writes: flash.writes,
+    ...chip?.count,
+    errors: chip?.errors ?? [],
+  };
+}
+const lines = readline.createInterface({ input: process.stdin });
+lines.on('line', (line) => {
+  const [word, file] = line.split(' ');
+  if (word === 'flash') fs.writeFileSync(file, mcu.flash.subarray(0, FLASH_SIZE));
+  console.log(JSON.stringify(word === 'stats' ? statistics() : {}));
+});
+// A read of a tap or a pty that waits for data keeps process.exit() from ending.
+lines.on('close', () => process.kill(process.pid, 'SIGKILL'));
+
+mcu.core.PC = FLASH_START;
+pacer.start();
