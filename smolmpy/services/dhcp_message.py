@@ -59,7 +59,7 @@ def is_for_us(st: ptr32, p: ptr8, n: int, x: ptr8) -> int:
 @micropython.viper
 def _host(w: ptr32, at: int) -> int:
     # Whether words[at] can be another host's address: 2 on the link, 1 beyond it, 0 not at all.
-    word = w[at]
+    word = w[at + 0]
     first = (word >> 24) & 255
     if not first or first == 127 or first >= 224 or word == w[_ADDR]:
         return 0
