@@ -10,14 +10,14 @@ __version__ = "0.1.0"
 
 # Where each name is, and before it what it imports: leaves first, because an import within an
 # import within an import needs more C stack than a small board has.
-_PACKET = "iface.interface sockets.base sockets.ring sockets.packet "
+_PACKET = "iface.interface sockets.buffers sockets.base sockets.ring sockets.packet "
 _UDP = _PACKET + "sockets.udp_input "
 _SERVICE = _UDP + "services.service "
 _MODULES = (
     "Interface errno kernel wire.address iface.state iface.ethernet iface.neighbor iface.arp "
     "iface.route iface.ipv4 iface.demux iface.icmpv4 iface.schedule iface.ingress iface.secret "
     "iface.poll iface.interface",
-    "TCPSocket iface.interface sockets.base sockets.ranges sockets.tcp_options "
+    "TCPSocket iface.interface sockets.buffers sockets.base sockets.ranges sockets.tcp_options "
     "sockets.tcp_congestion sockets.tcp_connection sockets.tcp_cookie sockets.tcp_recovery "
     "sockets.tcp_input sockets.tcp_output sockets.tcp_settings "
     "sockets.tcp",

@@ -10,7 +10,8 @@ from micropython import const
 
 from smolmpy import net
 from smolmpy.pool import Pool
-from smolmpy.stream import Stream, to_bytes
+from smolmpy.sockets.buffers import fill, readable, writable
+from smolmpy.stream import Stream
 from smolmpy.wire.address import format, parse
 
 AF_INET = 2
@@ -168,16 +169,38 @@ def create_connection(address, timeout=None):
 
 
 def _notify():
-    # Has the program called about sockets on which something has come (option 20).
+    # Has the program called about sockets on which something has come (option 20): what is new
+    # since the last call, or what is left after something has been taken.
     for s in _watched:
-        mark = s._news()
-        if mark != s._told:
-            if mark:
-                try:
-                    micropython.schedule(s.callback, s)
-                except RuntimeError:
-                    continue  # the queue is full: at the next turn
-            s._told = mark
+        if s._due:
+            continue
+        news = s.news()
+        if news == s._told:
+            continue
+        # The call may come before schedule() returns.
+        s._told = news
+        if news:
+            s._due = True
+            try:
+                micropython.schedule(_call, s)
+            except RuntimeError:  # the queue is full
+                s._due = False
+                s._told = 0
+                net.again = True
+
+
+def _call(s):
+    s._due = False
+    if net.busy:
+        # It has interrupted a call into the stack.
+        s._told = 0
+        net.again = True
+        return
+    try:
+        if s.callback is not None and s.news():
+            s.callback(s)
+    finally:
+        _notify()
 
 
 class socket(Stream):
@@ -190,11 +213,9 @@ class socket(Stream):
             raise OSError(_EAFNOSUPPORT)
         if type != SOCK_STREAM and type != SOCK_DGRAM:
             raise OSError(_EPROTONOSUPPORT)
-        self.callback = None
         self.addr = None  # what bind() has said
         self.port = 0
         self.backlog = 0
-        self._told = 0
         self._timeout = -1  # ms; 0: do not wait, -1: for ever
         self._error = 0
         self._linger = -1  # SO_LINGER in ms, -1 where it is off
@@ -293,6 +314,7 @@ class socket(Stream):
         s._peer = (format(sock.remote_addr), sock.remote_port)
         sock.owner = s
         sock.turn = 0
+        self._told = 0
         self._call(_pool.feed, self)
         return s, s._peer
 
@@ -354,7 +376,7 @@ class socket(Stream):
 
     def send(self, buf):
         """Sends what there is room for; returns how many bytes."""
-        buf = to_bytes(buf)
+        buf = readable(buf)
         n = len(buf)
         r = self._send(buf, n)
         if r == -_EAGAIN and self._timeout:
@@ -365,7 +387,7 @@ class socket(Stream):
 
     def sendall(self, buf):
         """Sends all. One that may not wait sends all or nothing (EAGAIN)."""
-        buf = to_bytes(buf)
+        buf = readable(buf)
         n = len(buf)
         if not self._timeout and self._state == _OPEN and n > self._sock.room:
             net.pump()
@@ -378,7 +400,7 @@ class socket(Stream):
         """Sends a datagram to (address, port)."""
         if self._state != _DATAGRAM:
             return self.send(buf)
-        buf = to_bytes(buf)
+        buf = readable(buf)
         host, port = self._host(addr)
         self._used = net.now
         start = net.ticks_ms()
@@ -394,6 +416,8 @@ class socket(Stream):
 
     def recv(self, n, flags=0):
         """At most n bytes; b"" at the end of the stream."""
+        if n < 0:
+            raise ValueError("n must not be negative")
         r = self._await(not flags & MSG_DONTWAIT)
         if r == 0:
             buf = bytearray(min(n, self._available()))
@@ -405,15 +429,34 @@ class socket(Stream):
 
     def recvfrom(self, n, flags=0):
         """At most n bytes, and whom they are from."""
-        data = self.recv(n, flags)
+        return self.recv(n, flags), self._sender()
+
+    def _sender(self):
+        # Whom the data received last is from.
         if self._state != _DATAGRAM:
-            return data, self._peer
-        return data, (format(self._sock.remote_addr), self._sock.remote_port)
+            return self._peer
+        return format(self._sock.remote_addr), self._sock.remote_port
 
     def recv_into(self, buf, n=0, flags=0):
-        """At most n bytes (len(buf) by default) into buf; returns how many."""
+        """At most n bytes (as many as fit by default) into buf; returns how many."""
+        room = writable(buf)
+        if n < 0:
+            raise ValueError("n must not be negative")
+        if not n or n > room:
+            n = room
         r = self._await(not flags & MSG_DONTWAIT)
-        return self._raised(r or self._recv_now(buf, n or len(buf), flags & MSG_PEEK))
+        if r == 0:
+            if room == len(buf):
+                r = self._recv_now(buf, n, flags & MSG_PEEK)
+            else:
+                piece = bytearray(n)  # an array can be cut between its items only
+                r = fill(buf, piece, self._recv_now(piece, n, flags & MSG_PEEK))
+        return self._raised(r)
+
+    def recvfrom_into(self, buf, n=0, flags=0):
+        """As recv_into(); returns how many bytes, and whom they are from."""
+        n = self.recv_into(buf, n, flags)
+        return n, self._sender()
 
     # The rest
 
@@ -452,14 +495,8 @@ class socket(Stream):
 
     def setsockopt(self, level, option, value):
         """Options that are not known are ignored, as on other boards."""
-        if option == _SO_CALLBACK:
-            self.callback = value
-            self._told = 0
-            if self in _watched:
-                if value is None:
-                    _watched.remove(self)
-            elif value is not None:
-                _watched.append(self)
+        if level == SOL_SOCKET and option == _SO_CALLBACK:
+            self._watch(value)
             return
         if self._state == _CLOSED:
             raise OSError(_EBADF)
@@ -478,6 +515,21 @@ class socket(Stream):
             stream.nagle = not number
         elif level == IPPROTO_TCP and option == TCP_KEEPIDLE:
             stream.keep_alive = value * 1000
+
+    def _watch(self, callback):
+        global _watched
+        if callback is not None:
+            if not callable(callback):
+                raise TypeError("value: the callback must be a function or None")
+            if self._state == _CLOSED:
+                raise OSError(_EBADF)
+        self.callback = callback
+        self._told = 0
+        # Another list, since somebody may be going through this one.
+        _watched = [s for s in _watched if s is not self]
+        if callback is not None:
+            _watched.append(self)
+            _notify()
 
     def _member(self, joins, mreq):
         group = bytes(mreq[:4])
@@ -502,11 +554,8 @@ class socket(Stream):
             return (self.addr or "0.0.0.0", self.port)
         return (format(s.local_addr), s.local_port or self.port)
 
-    def _news(self):
-        # What changes when something has come that has not been seen; 0 while there is nothing.
+    def news(self):
+        """0 while nothing waits to be received or accepted; it grows as more comes."""
         if self._state == _LISTENING:
-            sock = self._pending()
-            return sock.turn if sock is not None else 0
-        if self._dry():
-            return 0
-        return 1 + self._available()
+            return 0 if self._pending() is None else _pool.clients
+        return super().news()

@@ -10,6 +10,7 @@ import io
 from micropython import const
 
 from smolmpy import net
+from smolmpy.sockets.buffers import fill, readable, writable
 
 # What a socket is: `_state`.
 _NEW = const(0)
@@ -34,6 +35,7 @@ _HUP = const(16)
 _NVAL = const(32)
 
 _NEWLINE = const(10)
+_ENDED = const(-1)  # as news
 
 _EBADF = const(9)
 _EAGAIN = const(11)
@@ -46,16 +48,14 @@ _ECONNREFUSED = const(111)
 _NOTHING = bytearray(0)
 
 
-def to_bytes(buf):
-    """A buffer: text as its UTF-8."""
-    return buf.encode() if isinstance(buf, str) else buf
-
-
 class Stream(io.IOBase):
     """_sock is the socket of the pool, None where there is none; _timeout is in ms."""
 
     _state = _CLOSED
     _sock = None
+    callback = None  # called with the socket when something has come (option 20)
+    _told = 0  # the news that it has been called about; 0: of whatever there is
+    _due = False  # it is about to be called
 
     def idle(self):
         """Milliseconds since it was used."""
@@ -91,7 +91,6 @@ class Stream(io.IOBase):
     def _await(self, wait=True):
         # Waits for something to receive: 0, or a negative errno.
         self._used = net.now
-        self._told = 0
         if self._dry():
             net.pump()
             start = net.ticks_ms()
@@ -120,6 +119,14 @@ class Stream(io.IOBase):
         elif state == _CONNECTING and tcp >= _TCP_ESTABLISHED:
             self._state = _OPEN
 
+    def news(self):
+        """0 while nothing waits to be received; until something is, it grows as more comes."""
+        self._progress()
+        state = self._state
+        if state == _OPEN or state == _DATAGRAM:
+            return self._sock.news
+        return _ENDED if state == _OVER or state == _FAILED else 0
+
     def let_go(self):
         """Gives up the socket of the pool if the connection is over and all has been read."""
         self._progress()
@@ -140,7 +147,6 @@ class Stream(io.IOBase):
 
     def _recv(self, buf, n):
         self._used = net.now
-        self._told = 0
         r = self._recv_now(buf, n, False)
         if r == -_EAGAIN:
             net.pump()
@@ -150,6 +156,8 @@ class Stream(io.IOBase):
     def _recv_now(self, buf, n, peek):
         state = self._state
         sock = self._sock
+        if not peek:
+            self._told = 0  # what is left then is worth another call
         if state == _OPEN or state == _OVER:
             if peek and sock is not None and sock.recv_queue:
                 return sock.peek_into(buf, n)
@@ -159,17 +167,22 @@ class Stream(io.IOBase):
                     r = sock.recv_into(buf, n)
                 finally:
                     net.busy = False
-                if r >= 0 or r == -_EAGAIN:
+                if r > 0 or r == -_EAGAIN:
                     return r
-                self._state = _OVER
+                if r:
+                    self._state = _OVER
+                self._told = self.news()  # the end is not told twice
                 return r if r != -_ENOTCONN else 0
             if sock is not None and sock.recv_queue:
                 return sock.recv_into(buf, n)
+            self._told = self.news()
             return self._tell()
         if state == _DATAGRAM:
+            if n < len(buf):
+                buf = memoryview(buf)[:n]
             net.busy = True
             try:
-                r = sock.peek_into(buf) if peek else sock.recv_into(buf)
+                r = sock.peek_into(buf, n) if peek else sock.recv_into(buf)
             finally:
                 net.busy = False
             return r if r < n else n
@@ -279,18 +292,24 @@ class Stream(io.IOBase):
 
     def readinto(self, buf, n=None):
         """Up to n bytes: as many where it may wait. None where nothing has come, 0 at the end."""
-        if n is None or n > len(buf):
-            n = len(buf)
-        return self._result(self._recv_all(buf, n))
+        room = writable(buf)
+        if n is None or not 0 <= n <= room:
+            n = room
+        if room == len(buf):
+            return self._result(self._recv_all(buf, n))
+        piece = bytearray(n)  # an array can be cut between its items only
+        return self._result(fill(buf, piece, self._recv_all(piece, n)))
 
     def write(self, buf, a=None, b=None):
         """write(buf), write(buf, n), write(buf, offset, n): None where there is no room."""
-        buf = to_bytes(buf)
+        buf = readable(buf)
         n = len(buf)
         if b is not None:
-            buf = memoryview(buf)[a : a + b]
-            n = len(buf)
-        elif a is not None and a < n:
+            if not 0 <= a <= n:
+                a = n
+            n = b if 0 <= b <= n - a else n - a
+            buf = memoryview(buf)[a : a + n]
+        elif a is not None and 0 <= a < n:
             n = a
         return self._result(self._send_all(buf, n))
 

@@ -9,6 +9,7 @@ from ..iface.route import source
 from ..iface.schedule import wake
 from ..iface.secret import draw
 from ..wire.address import parse, to_word
+from .buffers import fill, readable, writable
 
 _SRC = const(7)
 _DST = const(8)
@@ -34,6 +35,8 @@ def buffer(value, name):
         return bytearray(value)
     if not isinstance(value, (bytearray, memoryview)) or not len(value):
         raise ValueError("%s must be a bytearray or a size" % name)
+    if writable(value, name) < 0:
+        raise ValueError("%s must be of bytes" % name)
     return value
 
 
@@ -65,6 +68,10 @@ NOWHERE = _Nowhere()
 
 class Socket:
     """The part of a socket that its interface knows."""
+
+    _fill = staticmethod(fill)
+    _readable = staticmethod(readable)
+    _writable = staticmethod(writable)
 
     def __init__(self):
         self.iface = None

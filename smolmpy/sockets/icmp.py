@@ -57,6 +57,7 @@ class ICMPSocket(PacketSocket):
         """Queues a message of at least 8 bytes; returns its length, -EAGAIN or -EMSGSIZE."""
         if isinstance(addr, str) or len(addr) != 4:
             addr = parse(addr)
+        message = self._readable(message, "message")
         if len(message) < _ICMP_HEADER:
             raise ValueError("message: an ICMP message has at least 8 bytes")
         if len(message) > self._need_iface().mtu - 20:

@@ -46,7 +46,7 @@ def queue(outbox, buf, port: int) -> int:
 
     Returns its length, -EAGAIN or -EMSGSIZE.
     """
-    put, length, _source, state, ring, rings, _rx_ring = outbox
+    _usual, _other, put, length, _source, state, ring, rings, _rx_ring = outbox
     st = ptr32(state)
     r = ptr32(ring)
     r[0] = st[_DST]
@@ -106,8 +106,10 @@ class PacketSocket(Socket):
         tx_ring = reference(self._tx_ring)
         rx_ring = reference(self._rx_ring)
         out = handle(self._tx_ring, self._tx, self._rx_ring, 0)
-        self._inbox = (take, len, handle(self._rx_ring, self._rx, self._tx_ring, 0))
-        self._outbox = (put, len, source, state, tx_ring, out, rx_ring)
+        # A buffer of a class that comes first is taken as it is; all else is looked at
+        # (buffers.py).
+        self._inbox = (bytearray, take, len, handle(self._rx_ring, self._rx, self._tx_ring, 0))
+        self._outbox = (bytearray, bytes, put, len, source, state, tx_ring, out, rx_ring)
         frame = l4 = None
         if iface is not None:
             frame = reference(iface._frame)
@@ -125,15 +127,21 @@ class PacketSocket(Socket):
         self._error = 0
 
     @micropython.viper
-    def recv_into(self, buf) -> int:
+    def recv_into(self, buf):
         """Takes a packet: copies what fits into buf and returns its whole length.
 
         A result above len(buf) means that the rest was cut off. -EAGAIN when there is none, or an
         error that the net reported, once.
         """
-        take, length, inbox = self._inbox
-        n = int(take(buf, length(buf), inbox))
-        return n if n >= 0 else int(self._nothing())
+        usual, take, length, inbox = self._inbox
+        if buf.__class__ is usual:
+            room = length(buf)
+        else:
+            room = self._writable(buf)
+            if int(room) < 0:
+                return self._fill(buf, ~int(room), self.recv_into)
+        n = take(buf, room, inbox)
+        return n if int(n) >= 0 else self._nothing()
 
     def _nothing(self):
         # What there is to say without a packet.

@@ -80,6 +80,7 @@ class RawSocket(PacketSocket):
 
     def send(self, buf):
         """Queues a packet or frame; returns its length, -EAGAIN or -EMSGSIZE."""
+        buf = self._readable(buf)
         header = 14 if self.protocol is None else 20
         if len(buf) < header:
             raise ValueError("buf: shorter than a header of %d bytes" % header)

@@ -137,9 +137,6 @@ _ENOTCONN = const(107)
 
 HANDLERS["tcp"] = ingress
 
-# What rings are read and written with; a name costs more to look up than to unpack.
-_OF_RINGS = (copy, len)
-
 
 class TCPSocket(TCPSettings):
     """A stream: `TCPSocket(rx, tx)`, bytearrays or sizes.
@@ -189,18 +186,13 @@ class TCPSocket(TCPSettings):
             state = reference(iface._st)
             frame = reference(iface._frame)
             l4 = reference(iface._l4)
-        self._parts = (
-            iface,
-            state,
-            slot,
-            reference(self._tcb),
-            reference(self._tx),
-            frame,
-            l4,
-            reference(self._rx),
-            _OF_RINGS,
-            SENDING,
-        )
+        tcb = reference(self._tcb)
+        tx = reference(self._tx)
+        rx = reference(self._rx)
+        self._parts = (iface, state, slot, tcb, tx, frame, l4, rx, SENDING)
+        # The same for the program's data. What is of one of the first two classes is sent as it
+        # is, and of the first is received into; all else is looked at (buffers.py).
+        self._data = (bytearray, bytes, len, copy, state, slot, tcb, tx, rx)
         if self._handler and iface is not None:
             from .tcp_handler import gather, hand_over
 
@@ -266,9 +258,14 @@ class TCPSocket(TCPSettings):
     @micropython.viper
     def send_slice(self, buf, n: int) -> int:
         """As send(buf, n), in fewer steps, since n has to be given; -EINVAL if it is negative."""
-        _iface, state, slot, tcb, tx, _frame, _l4, _rx, parts, _tools = self._parts
-        copy, length = parts
+        usual, other, length, copy, state, slot, tcb, tx, _rx = self._data
         t = ptr32(tcb)
+        if buf.__class__ is usual:
+            pass
+        elif buf.__class__ is other:
+            pass
+        else:
+            buf = self._readable(buf)
         room = int(length(buf))
         if n > room:
             n = room
@@ -319,10 +316,18 @@ class TCPSocket(TCPSettings):
     @micropython.viper
     def recv_slice(self, buf, n: int) -> int:
         """As recv_into(buf, n), in fewer steps, since n has to be given; -EINVAL if negative."""
-        _iface, state, slot, tcb, _tx, _frame, _l4, rx, parts, _tools = self._parts
-        copy, length = parts
+        usual, _other, length, copy, state, slot, tcb, _tx, rx = self._data
         t = ptr32(tcb)
-        room = int(length(buf))
+        if buf.__class__ is usual:
+            room = int(length(buf))
+        else:
+            room = int(self._writable(buf))
+            if room < 0:
+                room = ~room
+                if n > room:
+                    n = room
+                if n >= 0:
+                    return int(self._fill(buf, n, self.recv_slice, n))
         if n > room:
             n = room
         elif n < 0:

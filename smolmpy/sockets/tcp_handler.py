@@ -12,11 +12,25 @@ _F_FIN_SEEN = const(128)
 _F_END_TOLD = const(524288)
 
 
+class _Payload:
+    """What TCPSocket's methods take for the socket where the buffer is the payload: that is a
+    memoryview, and need not be looked at."""
+
+    def __init__(self, socket):
+        self._data = (memoryview,) + socket._data[1:]
+
+
 def gather(socket):
     """What hand_over() needs, in one look-up. Text lies where that of a segment would."""
+    if not hasattr(_Payload, "send_slice"):
+        from .tcp import TCPSocket
+
+        _Payload.recv_slice = TCPSocket.recv_slice
+        _Payload.send_slice = TCPSocket.send_slice
     payload = socket.iface._l4[20:]
     parts = (socket._parts[3], socket._handler, payload, len(payload))
-    return parts + (socket.recv_slice, socket.send_slice)
+    calls = _Payload(socket)
+    return parts + (calls.recv_slice, calls.send_slice)
 
 
 @micropython.viper

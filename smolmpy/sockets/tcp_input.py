@@ -218,9 +218,7 @@ def examine(iface, state, frame, l4, n: int):
             st[_C_TCP_NO_SOCKET] = st[_C_TCP_NO_SOCKET] + 1
             refuse(iface, state, frame, l4, n)
             return
-    _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _of_rings, _tools = iface.sockets[
-        slot
-    ]._parts
+    _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _tools = iface.sockets[slot]._parts
     t = ptr32(tcb)
     kind = t[_T_STATE]
     if kind == _TIME_WAIT and bits & (_SYN | _RST | _ACK) == _SYN:
@@ -231,7 +229,7 @@ def examine(iface, state, frame, l4, n: int):
                 refuse(iface, state, frame, l4, n)
                 return
             parts = iface.sockets[slot]._parts
-            _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _of_rings, _tools = parts
+            _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _tools = parts
             t = ptr32(tcb)
             kind = _LISTEN
     if kind == _LISTEN and bits & (_SYN | _RST | _ACK) == _ACK:

@@ -138,7 +138,7 @@ _EINPROGRESS = const(115)
 def egress(socket) -> int:
     """Sends now what may be sent, and runs the timers; returns the number of segments."""
     parts = socket._parts
-    iface, state, number, tcb, _tx, _frame, _l4, _rx, _of_rings, _tools = parts
+    iface, state, number, tcb, _tx, _frame, _l4, _rx, _tools = parts
     slot = int(number)
     if slot < 0:
         socket._need_iface()
@@ -478,7 +478,7 @@ def _segment(parts, state, tcb, ahead: int, n: int, bits: int) -> int:
     # like one that the net lost.
     t = ptr32(tcb)
     st = ptr32(state)
-    iface, _state, _slot, _tcb, tx, frame, l4, _rx, _of_rings, _tools = parts
+    iface, _state, _slot, _tcb, tx, frame, l4, _rx, _tools = parts
     p = ptr8(l4)
     flags = t[_T_FLAGS]
     seq = t[_T_SND_UNA] + ahead

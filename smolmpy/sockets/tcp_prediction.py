@@ -69,7 +69,7 @@ def ingress(iface, state, frame, l4, n: int):
     ):
         slot = st[_LAST_SLOT] & 0xFFFF
         parts = iface.sockets[slot]._parts
-        _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _of_rings, _tools = parts
+        _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _tools = parts
         t = ptr32(tcb)
         ports = st[_LAST_PORTS]
         seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]

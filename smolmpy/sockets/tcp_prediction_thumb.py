@@ -856,7 +856,7 @@ def _find(iface, state, l4) -> int:
         return 0
     slot = st[_LAST_SLOT]
     parts = iface.sockets[slot & 0xFFFF]._parts
-    _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _of_rings, _tools = parts
+    _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _tools = parts
     at = int(ptr32(tcb))
     if at >> 30:
         return 0  # it would be no small int, which allocates
@@ -918,7 +918,7 @@ def ingress(iface, state, frame, l4, n: int):
 @micropython.viper
 def egress(socket) -> int:
     """Sends now what may be sent, and runs the timers; returns the number of segments."""
-    iface, state, slot, tcb, tx, frame, l4, _rx, _of_rings, tools = socket._parts
+    iface, state, slot, tcb, tx, frame, l4, _rx, tools = socket._parts
     i = int(slot)
     if i < 0:
         socket._need_iface()

@@ -65,7 +65,7 @@ class UDPSocket(UDPSending):
         way_out = NOWHERE if iface is None else iface._way_out
         self._parts = (build, way_out, state, ring, out, frame)
         answers = handle(self._tx_ring, self._tx, self._rx_ring, 1)
-        self._answers = (put, len, answers, state)
+        self._answers = (bytearray, bytes, put, len, answers, state)
         self._arrange(self.handler)
 
     def _arrange(self, handler):
@@ -212,7 +212,13 @@ class UDPSocket(UDPSending):
     @micropython.viper
     def send_to(self, buf, addr, port: int) -> int:
         """Queues a datagram; returns its length, -EAGAIN (no room), -EMSGSIZE or -ENETUNREACH."""
-        put, length, source, state, ring, out, rx_ring = self._outbox
+        usual, other, put, length, source, state, ring, out, rx_ring = self._outbox
+        if buf.__class__ is usual:
+            pass
+        elif buf.__class__ is other:
+            pass
+        else:
+            buf = self._readable(buf)
         r = ptr32(ring)
         if int(length(addr)) != 4 or port <= 0 or port >> 16:
             addr = self._checked(addr, port)
@@ -248,19 +254,25 @@ class UDPSocket(UDPSending):
         self.bind(0)
 
     @micropython.viper
-    def reply(self, buf) -> int:
+    def reply(self, buf):
         """Queues a datagram for the sender of the one received last, from where that was sent to.
 
         Returns as send_to().
         """
-        put, length, out, state = self._answers
-        n = int(put(buf, length(buf), out, state))
-        return n if n != -1 else int(self._answer_group(buf))
+        usual, other, put, length, out, state = self._answers
+        if buf.__class__ is usual:
+            pass
+        elif buf.__class__ is other:
+            pass
+        else:
+            buf = self._readable(buf)
+        n = put(buf, length(buf), out, state)
+        return n if int(n) != -1 else self._answer_group(buf)
 
     @micropython.viper
     def _answer_group(self, buf) -> int:
         # As reply(), to what was not sent to our first address: a broadcast, say.
-        put, length, source, state, ring, out, rx_ring = self._outbox
+        _usual, _other, put, length, source, state, ring, out, rx_ring = self._outbox
         st = ptr32(state)
         r = ptr32(ring)
         last = ptr32(rx_ring)

@@ -27,7 +27,7 @@ _UDP = const(17)
 
 
 @micropython.viper
-def ingress(iface, state, frame, l4, n: int):
+def ingress(iface, state, frame, l4, n):
     """Hands the datagram in the frame to its socket."""
     arrive, places, takers, find = iface._datagrams
     got = int(arrive(l4, state, n, places))

@@ -56,15 +56,15 @@ class UDPSending(PacketSocket):
         while r[_R_COUNT]:
             r[_R_TO_PEER] = 0
             ask = 0
-            n = int(build(frame, state, out))
-            if not n:
+            n = build(frame, state, out)
+            if not int(n):
                 ask = int(self._find_way())
                 if ask == -_EINPROGRESS:
                     break
                 if ask < 0:
                     continue
                 r[_R_TO_PEER] = 1
-                n = int(build(frame, state, out))
+                n = build(frame, state, out)
             st[_SENDING] = 1
             result = int(transmit(view, n))
             st[_SENDING] = 0
