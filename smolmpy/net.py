@@ -20,6 +20,7 @@ hostname = "smolmpy"
 pool = None  # of sockets (smolmpy/pool.py), which is let work as well
 alarm = None  # alarm(delay): told after each pump() when the next is due; asyncio's task
 notify = None  # called after each pump(), when the stack is at rest
+again = False  # what notify() had to say could not be said: pump() is to be called soon
 busy = False  # the stack is at work, or a call into it is: pump() from an interrupt has to wait
 
 _wait = None
@@ -54,10 +55,11 @@ def pump(_=None):
     May be called from anywhere, as a soft interrupt too (`machine.Timer(period=20, callback=
     net.pump)`, `pin.irq(net.pump)`): where that would interrupt the stack it returns at once.
     """
-    global busy, now
+    global busy, now, again
     if busy or not up:
         return 0
     busy = True
+    again = False
     try:
         t = now = ticks_ms()
         moved = iface.poll(t)
@@ -76,6 +78,8 @@ def delay():
     """Milliseconds until pump() has something to do by itself; 0: at once, -1: nothing."""
     if not up:
         return -1
+    if again:
+        return 1
     t = ticks_ms()
     least = iface.poll_delay(t)
     if pool is not None:

@@ -38,7 +38,7 @@ class Pool:
         self._hungry = False  # a listener has fewer sockets than it may
         self._freed = False  # a socket has become free since
         self._tended = 0
-        self._turn = 0
+        self.clients = 0  # that have come, to all listeners
 
     # What net asks
 
@@ -216,8 +216,8 @@ class Pool:
             if s.owner is listener:
                 if s.state >= _ESTABLISHED:
                     if not s.turn:
-                        self._turn = (self._turn & 0xFFFFFF) + 1
-                        s.turn = self._turn
+                        self.clients = (self.clients & 0xFFFFFF) + 1
+                        s.turn = self.clients
                     if best is None or ((s.turn - best.turn) >> 23) & 1:
                         best = s
                 elif s.state == _CLOSED:

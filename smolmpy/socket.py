@@ -442,16 +442,11 @@ class socket(Stream):
         room = writable(buf)
         if n < 0:
             raise ValueError("n must not be negative")
-        if not n or n > room:
-            n = room
+        if room < 0:
+            n = min(n or ~room, ~room)
+            return fill(buf, n, self.recv_into, n, flags) if n else 0
         r = self._await(not flags & MSG_DONTWAIT)
-        if r == 0:
-            if room == len(buf):
-                r = self._recv_now(buf, n, flags & MSG_PEEK)
-            else:
-                piece = bytearray(n)  # an array can be cut between its items only
-                r = fill(buf, piece, self._recv_now(piece, n, flags & MSG_PEEK))
-        return self._raised(r)
+        return self._raised(r or self._recv_now(buf, min(n or room, room), flags & MSG_PEEK))
 
     def recvfrom_into(self, buf, n=0, flags=0):
         """As recv_into(); returns how many bytes, and whom they are from."""

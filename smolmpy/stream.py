@@ -293,12 +293,12 @@ class Stream(io.IOBase):
     def readinto(self, buf, n=None):
         """Up to n bytes: as many where it may wait. None where nothing has come, 0 at the end."""
         room = writable(buf)
+        if room < 0:
+            n = ~room if n is None or not 0 <= n <= ~room else n
+            return self._result(fill(buf, n, self._recv_all, n))
         if n is None or not 0 <= n <= room:
             n = room
-        if room == len(buf):
-            return self._result(self._recv_all(buf, n))
-        piece = bytearray(n)  # an array can be cut between its items only
-        return self._result(fill(buf, piece, self._recv_all(piece, n)))
+        return self._result(self._recv_all(buf, n))
 
     def write(self, buf, a=None, b=None):
         """write(buf), write(buf, n), write(buf, offset, n): None where there is no room."""

@@ -556,6 +556,57 @@ while not done:
     assert program.end() == "b''\n"
 
 
+@ON_A_TAP
+def test_callback_answers(target, on_tap):
+    """Requests of one length, each as soon as the answer to the last one has come; two at once."""
+    program = on_tap(
+        target,
+        """
+import socket
+from smolmpy import net
+calls = 0
+def on_data(c):
+    global calls
+    calls += 1
+    line = c.readline()
+    if line:
+        c.sendall(b"got " + line)
+    else:
+        c.close()
+        c.setsockopt(socket.SOL_SOCKET, 20, None)
+def on_client(s):
+    c, a = s.accept()
+    c.settimeout(5)
+    c.setsockopt(socket.SOL_SOCKET, 20, on_data)
+    c.sendall("hello\\n")
+s = socket.socket()
+s.bind(("", 21))
+s.listen(0)
+s.setsockopt(socket.SOL_SOCKET, 20, on_client)
+print("ready")
+while calls < 403:
+    net.rest(1000)
+    net.pump()
+print(calls)
+""",
+    )
+    assert program.line() == "ready"
+    with socket.create_connection((ADDRESS, 21), 5) as s, s.makefile("rb") as file:
+        assert file.readline() == b"hello\n"
+        for n in range(200):
+            s.sendall(b"line %03d\n" % n)
+            assert file.readline() == b"got line %03d\n" % n
+        for n in range(100):
+            s.sendall(b"line %03d\nagain %02d\n" % (n, n))
+            assert file.readline() == b"got line %03d\n" % n
+            assert file.readline() == b"got again %02d\n" % n
+    with socket.create_connection((ADDRESS, 21), 5) as s, s.makefile("rb") as file:
+        assert file.readline() == b"hello\n"
+        s.sendall(b"last\n")
+        assert file.readline() == b"got last\n"
+    assert program.end() == "403\n"
+
+
 ASYNC_HTTP = """
 import asyncio
 async def serve(reader, writer):

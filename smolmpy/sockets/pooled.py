@@ -7,6 +7,7 @@ connection, or ARP finds the way for its last datagrams, in the background.
 import micropython
 from micropython import const
 
+from ..kernel import copy
 from .tcp import TCPSocket
 from .udp import UDPSocket
 
@@ -15,11 +16,16 @@ _T_RX_HEAD = const(22)
 _T_RX_LEN = const(23)
 _T_RX_SIZE = const(24)
 _F_RESET = const(4)
+_F_FIN_SEEN = const(128)
 _R_HEAD = const(4)
 _R_COUNT = const(5)
+_R_LAST = const(11)
 _R_RECORDS = const(21)
 _R_WORDS = const(5)
 _R_LENGTH = const(1)
+_R_REMOTE = const(2)
+_R_LOCAL = const(3)
+_R_PORT = const(4)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
@@ -29,7 +35,6 @@ _TIME_WAIT = const(10)
 _LINGER = const(10000)  # ms without progress until an orphan is given up
 _LINGER_NEEDED = const(1000)  # the same where its place is needed and the peer has got everything
 _LINGER_UDP = const(3000)
-_EAGAIN = const(11)
 
 
 class PooledTCP(TCPSocket):
@@ -56,6 +61,12 @@ class PooledTCP(TCPSocket):
     def room(self):
         """How many bytes send() would take now."""
         return len(self._tx) - self.send_queue
+
+    @property
+    def news(self):
+        """0 while nothing waits to be received; until something is, it grows as more comes."""
+        tcb = self._tcb
+        return tcb[_T_RX_LEN] * 2 + (1 if tcb[_T_FLAGS] & _F_FIN_SEEN else 0)
 
     @micropython.viper
     def peek_into(self, p: ptr8, n: int) -> int:
@@ -143,24 +154,38 @@ class PooledUDP(UDPSocket):
         self.orphan = False
         self._since = -1
 
-    def _next(self):
-        # Where the record of the datagram that waits begins.
-        return _R_RECORDS + self._rx_ring[_R_HEAD] * _R_WORDS
-
     @property
     def next_length(self):
         """The length of the datagram that waits, -1 without one."""
         ring = self._rx_ring
-        return ring[self._next() + _R_LENGTH] if ring[_R_COUNT] else -1
+        if not ring[_R_COUNT]:
+            return -1
+        return ring[_R_RECORDS + ring[_R_HEAD] * _R_WORDS + _R_LENGTH]
 
-    def peek_into(self, buf):
-        """As recv_into(), and leaves the datagram there."""
-        n = self.next_length
-        if n < 0:
-            return -_EAGAIN
-        start = self._rx_ring[self._next()]
-        size = min(n, len(buf))
-        buf[:size] = memoryview(self._rx)[start : start + size]
+    @property
+    def news(self):
+        """0 while nothing waits to be received; until something is, it grows as more comes."""
+        return self._rx_ring[_R_COUNT] * 2 + (1 if self._error else 0)
+
+    @micropython.viper
+    def peek_into(self, buf, room: int) -> int:
+        """As recv_into(), `room` bytes at most, and leaves the datagram there.
+
+        remote_addr and remote_port tell its sender all the same.
+        """
+        ring = self._rx_ring
+        r = ptr32(ring)
+        if not r[_R_COUNT]:
+            return int(self._nothing())
+        at = _R_RECORDS + r[_R_HEAD] * _R_WORDS
+        n = r[at + _R_LENGTH]
+        r[0] = 0
+        r[1] = r[at]
+        r[2] = n if n < room else room
+        copy(buf, self._rx, ring)
+        r[_R_LAST] = r[at + _R_REMOTE]
+        r[_R_LAST + 1] = r[at + _R_LOCAL]
+        r[_R_LAST + 2] = r[at + _R_PORT]
         return n
 
     def surrender(self):

@@ -376,3 +376,349 @@ def test_network_config():
     h.device.sent.clear()
     lan.send_ethernet(b"\xff" * 14)
     assert h.device.sent[0][1] == b"\xff" * 14 + bytes(46)
+
+
+class Calls:
+    """The callback of a socket (option 20): `act` is what the program does in it."""
+
+    def __init__(self, s, act=None):
+        self.calls = 0
+        self.act = act
+        self.socket = s
+        s.setsockopt(socket.SOL_SOCKET, 20, self.call)
+
+    def call(self, s):
+        assert s is self.socket
+        self.calls += 1
+        if self.act:
+            self.act(s)
+
+    def count(self):
+        """How often it has been called since the last time; the scheduler has its turn first."""
+        for _ in range(20):
+            pass
+        calls, self.calls = self.calls, 0
+        return calls
+
+
+def watched(act=None, **kw):
+    """A connection with a callback; (host, socket, peer, callback)."""
+    h = host(**kw)
+    server, s, p = accepted(h)
+    return h, s, p, Calls(s, act)
+
+
+def text(p, data):
+    p.send("PA", data=data)
+    p.seq += len(data)
+    net.pump()
+
+
+def test_callback_for_each_request():
+    if not hasattr(micropython, "schedule"):
+        return "SKIP no scheduler"
+    h, s, p, c = watched(lambda s: lines.append(s.readline()))
+    lines = []
+    net.pump()
+    assert c.count() == 0
+    for n in range(5):
+        text(p, b"line %d\n" % n)
+        assert c.count() == 1, n
+        net.pump()
+        assert c.count() == 0
+    # Two at once: each has its call, although the program takes only one in it.
+    text(p, b"two\nlines\n")
+    assert c.count() == 2
+    assert lines[-2:] == [b"two\n", b"lines\n"]
+    net.pump()
+    assert c.count() == 0
+
+
+def test_callback_for_what_comes_while_it_answers():
+    """Of the same length as the last one, and in the midst of its call."""
+    if not hasattr(micropython, "schedule"):
+        return "SKIP no scheduler"
+    got = []
+
+    def answer(s):
+        got.append(s.readline())
+        if len(got) < 5:
+            text(p, b"again %d\n" % len(got))
+        s.sendall(b"answer\n")
+
+    h, s, p, c = watched(answer)
+    text(p, b"again 0\n")
+    assert c.count() == 5, got
+    assert got == [b"again %d\n" % n for n in range(5)]
+    assert errno(s.recv, 1) == 11
+
+
+def test_callback_that_takes_nothing_is_not_called_again():
+    if not hasattr(micropython, "schedule"):
+        return "SKIP no scheduler"
+    h, s, p, c = watched()
+    text(p, b"one")
+    assert c.count() == 1
+    net.pump()
+    net.pump()
+    assert s.recv(2, socket.MSG_PEEK) == b"on"
+    net.pump()
+    assert c.count() == 0
+    text(p, b"two")  # there is more now
+    assert c.count() == 1
+    assert s.recv(3) == b"one"
+    net.pump()  # what is left after something has been taken
+    assert c.count() == 1
+    assert s.recv(3) == b"two"
+    net.pump()
+    assert c.count() == 0
+
+
+def test_callback_at_the_end():
+    """FIN and reset are told once, however often the program reads the end."""
+    if not hasattr(micropython, "schedule"):
+        return "SKIP no scheduler"
+    for reads in (False, True):
+        got = []
+        h, s, p, c = watched((lambda s, got=got: got.append(s.recv(9))) if reads else None)
+        p.send("FA")
+        net.pump()
+        assert c.count() == 1
+        net.pump()
+        net.pump()
+        assert c.count() == 0
+        assert got == [b""] * reads
+    # With the last text in one segment: once for each, since the program has read only one.
+    got = []
+    h, s, p, c = watched(lambda s: got.append(s.recv(9)))
+    p.send("FPA", data=b"last")
+    net.pump()
+    net.pump()
+    assert c.count() == 2 and got == [b"last", b""]
+    # And once for both where it reads to the end.
+    got = []
+    h, s, p, c = watched(lambda s: got.append(s.read()))
+    p.send("FPA", data=b"last")
+    net.pump()
+    net.pump()
+    assert c.count() == 1 and got == [b"last"]
+    errors = []
+    h, s, p, c = watched(lambda s: errors.append(errno(s.recv, 9)))
+    p.send("R")
+    net.pump()
+    net.pump()
+    assert c.count() == 1 and errors == [104]
+    s.close()
+    s.setsockopt(socket.SOL_SOCKET, 20, None)  # as uftpd does
+    net.pump()
+    assert c.count() == 0
+    assert errno(s.setsockopt, socket.SOL_SOCKET, 20, c.call) == 9
+
+
+def test_callback_that_has_been_forestalled():
+    """What the program has read meanwhile is not told of."""
+    if not hasattr(micropython, "schedule"):
+        return "SKIP no scheduler"
+    h = host()
+    server, s, p = accepted(h)
+    order = []
+    a, b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), s
+
+    def on_datagram(u):
+        order.append("u")
+        assert s.recv(9) == b"text"
+
+    Calls(a, on_datagram)
+    c = Calls(b, lambda s: order.append("s"))
+    a.bind(("", 5000))
+    h.device.queue.append(udp(9, 5000, b"x"))
+    h.device.queue.append(p.frame("PA", data=b"text"))
+    net.pump()
+    for _ in range(20):
+        pass
+    assert order == ["u"] and c.count() == 0, order
+
+
+def test_callback_of_a_listener():
+    """A call for each client, even if several come at once."""
+    if not hasattr(micropython, "schedule"):
+        return "SKIP no scheduler"
+    h = host(tcp=4)
+    server = socket.socket()
+    server.bind(("", 80))
+    server.listen(3)
+    server.settimeout(0)
+    got = []
+    c = Calls(server, lambda s: got.append(s.accept()))
+    peers = []
+    for n in range(3):
+        p = Peer(h, port=50000 + n, to=80)
+        p.send("S", 0, mss=1460)
+        p.expect("SA", 0, 1)
+        p.seq = p.ack = 1
+        peers.append(p)
+    net.pump()
+    assert c.count() == 0
+    h.device.queue.extend([p.frame("A") for p in peers])
+    net.pump()
+    assert c.count() == 3
+    assert [a[1][1] for a in got] == [50000, 50001, 50002]
+    net.pump()
+    assert c.count() == 0
+    # One that goes before it is accepted is no client.
+    got[0][0].close()
+    c.act = None
+
+
+def test_callback_of_datagrams():
+    if not hasattr(micropython, "schedule"):
+        return "SKIP no scheduler"
+    h = host()
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.bind(("", 5000))
+    u.settimeout(0)
+    got = []
+    c = Calls(u, lambda u: got.append(u.recvfrom(20)))
+    for data in (b"one", b"two", b""):
+        h.device.queue.append(udp(9, 5000, data))
+    net.pump()
+    assert c.count() == 3
+    assert [g[0] for g in got] == [b"one", b"two", b""]
+    net.pump()
+    assert c.count() == 0
+
+
+def test_callbacks_may_leave_while_others_are_called():
+    if not hasattr(micropython, "schedule"):
+        return "SKIP no scheduler"
+    h = host(udp=4)
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(4)]
+    called = []
+
+    def leave(u):
+        called.append(u)
+        u.recv(9)
+        u.setsockopt(socket.SOL_SOCKET, 20, None)
+
+    for n, u in enumerate(sockets):
+        u.bind(("", 5000 + n))
+        u.setsockopt(socket.SOL_SOCKET, 20, leave)
+        h.device.queue.append(udp(9, 5000 + n, b"x"))
+    net.pump()
+    for _ in range(20):
+        pass
+    assert len(called) == 4, called
+    raises(TypeError, "callback", u.setsockopt, socket.SOL_SOCKET, 20, 5)
+
+
+def test_callback_is_told_what_waits_already():
+    if not hasattr(micropython, "schedule"):
+        return "SKIP no scheduler"
+    h = host()
+    server, s, p = accepted(h)
+    text(p, b"early")
+    c = Calls(s)
+    assert c.count() == 1
+
+
+def test_callbacks_that_the_scheduler_has_no_room_for():
+    if not hasattr(micropython, "schedule"):
+        return "SKIP no scheduler"
+    h, s, p, c = watched(lambda s: s.recv(9))
+    real = micropython.schedule
+
+    def full(function, argument):
+        raise RuntimeError("schedule queue full")
+
+    socket.micropython = type("", (), {"schedule": full})
+    try:
+        text(p, b"x")
+        assert c.count() == 0
+        assert net.delay() == 1  # not later
+    finally:
+        socket.micropython = micropython
+    assert real is micropython.schedule
+    net.pump()
+    assert c.count() == 1
+    assert net.delay() != 1
+
+
+def test_peeking_tells_the_sender():
+    h = host()
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.bind(("", 5000))
+    u.settimeout(0)
+    assert errno(u.recvfrom, 9, socket.MSG_PEEK) == 11
+    h.inject(udp(1111, 5000, b"first"), udp(2222, 5000, b"second", src="192.168.69.9"))
+    one, two = ("192.168.69.100", 1111), ("192.168.69.9", 2222)
+    for n in (5, 3, 99):
+        assert u.recvfrom(n, socket.MSG_PEEK) == (b"first"[:n], one)
+    buf = bytearray(8)
+    assert u.recvfrom_into(buf, 4, socket.MSG_PEEK) == (4, one)
+    assert buf == b"first"[:4] + bytes(4)
+    assert u.recvfrom(9) == (b"first", one)
+    assert u.recvfrom(9, socket.MSG_PEEK) == (b"second", two)
+    # A server of DTLS: it connects to whom the first datagram is from, which it reads then.
+    u.connect(two)
+    assert u.recv(9) == b"second"
+    h.inject(udp(1111, 5000, b"first"), udp(2222, 5000, b"third", src="192.168.69.9"))
+    assert u.recv(9) == b"third" and errno(u.recv, 9) == 11
+
+
+def test_receiving_into_buffers():
+    from array import array
+
+    h = host()
+    server, s, p = accepted(h)
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.bind(("", 5000))
+    u.settimeout(0)
+
+    def send():
+        text(p, b"0123456789")
+        h.inject(udp(9, 5000, b"0123456789"))
+
+    for sock in (s, u):
+        for call in (sock.recv_into, sock.readinto, sock.recvfrom_into):
+            for buf in (b"literal", "text", memoryview(b"x"), [0] * 9, None):
+                raises(TypeError, "buf", call, buf)
+                raises(TypeError, "buf", call, buf, 1)
+        for call in (sock.recv, sock.recvfrom):
+            raises(ValueError, "n must", call, -1)
+        for call in (sock.send, sock.sendall, sock.write):
+            for buf in (None, 5, [1]):
+                raises(TypeError, "buf", call, buf)
+    send()
+    for peek in (socket.MSG_PEEK, 0):
+        for sock in (s, u):
+            words = array("H", [0] * 4)
+            assert sock.recv_into(words, 3, peek) == 3 and bytes(words) == b"012\0\0\0\0\0"
+    s.read(7)
+    send()
+    for peek in (socket.MSG_PEEK, 0):
+        for sock in (s, u):
+            buf = bytearray(4)
+            assert sock.recv_into(buf, 99, peek) == 4 and buf == b"0123"
+    s.read(6)
+    send()
+    for sock in (s, u):
+        words = array("I", [0] * 3)
+        assert sock.readinto(words) == 10 and bytes(words) == b"0123456789\0\0"
+        buf = bytearray(4)
+    send()
+    for sock in (s, u):
+        buf = bytearray(b"....")
+        assert sock.readinto(buf, 2) == 2 and buf == b"01.."
+    s.read(8)
+    h.device.sent.clear()
+    for call, data in (
+        (s.send, array("H", [1, 2])),
+        (s.sendall, memoryview(array("H", [3]))),
+        (s.write, array("I", [4])),
+    ):
+        call(data)
+        p.expect(data=bytes(data))
+        p.ack += len(bytes(data))
+        p.send("A")
+    u.sendto(array("H", [1, 2]), ("192.168.69.100", 9))
+    h.expect("udp", data=b"\1\0\2\0")

@@ -30,8 +30,24 @@ def heap_unlock():
     return 0
 
 
+_scheduled = []
+_DEPTH = 4
+
+
 def schedule(function, argument):
-    function(argument)
+    """At once; or when the scheduled call that this is in has ended."""
+    if len(_scheduled) == _DEPTH:
+        raise RuntimeError("schedule queue full")
+    _scheduled.append((function, argument))
+    if _scheduled[0] is None:
+        return
+    while _scheduled:
+        function, argument = _scheduled[0]
+        _scheduled[0] = None  # it runs
+        try:
+            function(argument)
+        finally:
+            _scheduled.pop(0)
 
 
 def opt_level(level=None):
