@@ -238,6 +238,10 @@ class TCPSocket(TCPSettings):
         out of poll(). Once, at the end of the peer's stream, n is 0. It may call send() and
         close(), but must not poll or flush, nor keep the view. What it raises comes out of poll();
         the bytes that it was given then count as taken.
+
+        close() in CLOSE_WAIT: the FIN follows the answers to all that the peer has sent. In
+        ESTABLISHED it follows what is queued, the answer in hand included, and answers to what
+        comes later are dropped. An answer after abort() is OSError(ENOTCONN).
         """
         return self._handler
 

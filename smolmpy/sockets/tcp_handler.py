@@ -3,13 +3,21 @@
 import micropython
 from micropython import const
 
+_T_STATE = const(4)
 _T_FLAGS = const(5)
+_T_SND_UNA = const(10)
+_T_SND_MAX = const(12)
 _T_RX_LEN = const(23)
 _T_TX_LEN = const(26)
 _T_TX_SIZE = const(27)
 
 _F_FIN_SEEN = const(128)
 _F_END_TOLD = const(524288)
+
+_ESTABLISHED = const(4)
+_FIN_WAIT_2 = const(6)
+_CLOSE_WAIT = const(7)
+_TIME_WAIT = const(10)
 
 
 class _Payload:
@@ -53,9 +61,37 @@ def hand_over(socket, n: int):
             if n <= 0:
                 return
         answer = int(handler(socket, payload, n))
-        if answer > 0 and int(send(payload, answer)) != answer:
-            raise ValueError("handler: the answer is too long")
+        if answer > 0:
+            sent = int(send(payload, answer))
+            if sent != answer:
+                # After close() there is room for it before the FIN, or nobody is to hear it.
+                kind = t[_T_STATE]
+                if kind <= _ESTABLISHED or kind == _CLOSE_WAIT:
+                    _complain(sent)
+                elif kind != _FIN_WAIT_2 and kind != _TIME_WAIT:
+                    if (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF <= t[_T_TX_LEN]:
+                        _before_fin(socket, payload, answer)
         n = 0
+    if t[_T_STATE] > _CLOSE_WAIT:
+        socket._wake()  # the FIN has waited for this
     if t[_T_FLAGS] & (_F_FIN_SEEN | _F_END_TOLD) == _F_FIN_SEEN:
         t[_T_FLAGS] = t[_T_FLAGS] | _F_END_TOLD
         handler(socket, payload, 0)
+
+
+def _complain(sent):
+    if sent < 0:
+        raise OSError(-sent, "handler: an answer, and no connection that would take it")
+    raise ValueError("handler: the answer is too long")
+
+
+def _before_fin(socket, payload, answer):
+    tcb = socket._tcb
+    kind = tcb[_T_STATE]
+    tcb[_T_STATE] = _ESTABLISHED
+    try:
+        sent = socket.send_slice(payload, answer)
+    finally:
+        tcb[_T_STATE] = kind
+    if sent != answer:
+        _complain(sent)

@@ -92,6 +92,7 @@ _F_ECHO = const(16384)
 _F_CWR = const(32768)
 
 _O_ECN = const(4)
+_O_HANDLER = const(64)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
@@ -361,7 +362,11 @@ def _next(parts, state, tcb) -> int:
         mss = t[_T_MSS]
         if flags & _F_TIMESTAMPS or t[_T_GAPS_LEN] or t[_T_DSACK_LEN]:
             mss -= int(size(tcb))
-        ends = 1 if kind == _FIN_WAIT_1 or kind == _CLOSING or kind == _LAST_ACK else 0
+        ends = 0
+        if kind == _FIN_WAIT_1 or kind == _CLOSING or kind == _LAST_ACK:
+            ends = 1
+            if kind != _FIN_WAIT_1 and t[_T_OPTIONS] & _O_HANDLER and t[_T_RX_LEN] and queued:
+                ends = 0  # the handler answers what the peer has sent before its own FIN
         most = mss
         if flags & _F_AGAIN:
             filling = 1

@@ -1,6 +1,7 @@
 """TCPSocket.handler: the stream handed over within poll(), answers sent from there."""
 
 from harness import *
+from smolmpy.errno import ENOTCONN, EPIPE
 
 
 def served(function, rx=256, tx=256, **opts):
@@ -117,6 +118,122 @@ def test_a_long_answer_that_does_not_fit():
     h, p, s = served(lambda socket, payload, n: 65, tx=64)
     p.h.device.queue.append(p.frame("PA", 1, 1, b"x"))
     raises(ValueError, "handler", h.iface.poll, h.now)
+
+
+TEXT = bytes(range(200))
+
+
+def waiting(function, rx=256, tx=64):
+    """Of 200 bytes that have come the handler has had 64; the send buffer is full."""
+    h, p, s = served(function, rx, tx)
+    p.send("A", 1, 1, TEXT)
+    p.expect("PA", 1, 201, data=TEXT[:64])
+    assert s.recv_queue == 136
+    return h, p, s
+
+
+def test_closed_in_close_wait_the_tail_is_answered_before_the_fin():
+    h, p, s = waiting(same)
+    p.send("FA", 201, 1)
+    p.expect("A", 65, 202)
+    assert s.state == TCPSocket.CLOSE_WAIT
+    s.close()
+    assert s.send(b"x") == -EPIPE and not s.may_send()
+    h.expect_nothing()
+    got = 64
+    while got < 200:
+        p.send("A", 202, 1 + got)
+        n = min(64, 200 - got)
+        end = "" if got + n < 200 else "F"
+        p.expect(end + "PA", 1 + got, 202, data=TEXT[got : got + n])
+        got += n
+    p.send("A", 202, 202)
+    assert s.state == TCPSocket.CLOSED
+    h.expect_idle()
+
+
+def test_closed_in_close_wait_the_fin_comes_without_answers_too():
+    sizes = []
+
+    def count(socket, payload, n):
+        sizes.append(n)
+        return n if len(sizes) == 1 else 0
+
+    h, p, s = waiting(count)
+    p.send("FA", 201, 1)
+    p.expect("A", 65, 202)
+    s.close()
+    h.expect_nothing()
+    p.send("A", 202, 65)
+    p.expect("FA", 65, 202)
+    assert sizes == [64, 64, 64, 8, 0], sizes
+    p.send("A", 202, 66)
+    assert s.state == TCPSocket.CLOSED
+
+
+def test_what_goes_out_again_has_no_fin_before_its_time():
+    h, p, s = waiting(same)
+    p.send("FA", 201, 1)
+    p.expect("A", 65, 202)
+    s.close()
+    h.advance(5000)  # the peer's ACK is lost
+    again = 0
+    while h.device.sent:
+        p.expect("PA", 1, 202, data=TEXT[:64])
+        again += 1
+    assert again >= 2
+    for at in (64, 128):
+        p.send("A", 202, 1 + at)
+        p.expect("PA", 1 + at, 202, data=TEXT[at : at + 64])
+    p.send("A", 202, 193)
+    p.expect("FPA", 193, 202, data=TEXT[192:])
+    h.advance(1500)
+    p.expect("FPA", 193, 202, data=TEXT[192:])
+
+
+def test_the_answer_in_hand_goes_before_the_fin():
+    def answer(socket, payload, n):
+        socket.close()
+        return n
+
+    h, p, s = served(answer)
+    p.send("PA", 1, 1, b"question")
+    p.expect("FPA", 1, 9, data=b"question")
+    # Nobody can hear what would be said after that.
+    p.send("PA", 9, 10, b"another")
+    h.advance(20)
+    p.expect("A", 10, 16)
+    assert s.state == TCPSocket.FIN_WAIT_2
+    p.send("FA", 16, 10, b"more")
+    p.expect("A", 10, 21)
+    assert s.state == TCPSocket.TIME_WAIT and s.send_queue == 0
+
+
+def test_closed_while_established_the_fin_goes_first():
+    h, p, s = waiting(same)
+    s.close()
+    p.expect("FA", 65, 201)
+    p.send("A", 201, 66)
+    p.expect("A", 66, 201)
+    assert s.state == TCPSocket.FIN_WAIT_2 and s.recv_queue == 0
+    p.send("FA", 201, 66, b"")
+    p.expect("A", 66, 202)
+    assert s.send_queue == 0
+
+
+def test_an_answer_after_abort_is_an_error():
+    def answer(socket, payload, n):
+        socket.abort()
+        return n
+
+    h, p, s = served(answer)
+    h.device.queue.append(p.frame("PA", 1, 1, b"x"))
+    try:
+        h.iface.poll(h.now)
+    except OSError as e:
+        assert e.args[0] == ENOTCONN and "handler" in e.args[1], e.args
+    else:
+        raise AssertionError("no error")
 
 
 def test_it_may_be_taken_away():
