@@ -119,7 +119,8 @@ def examine(iface, state, frame, n: int):
         st[_SRC] = sender
         st[_PEER_HI] = hi
         st[_PEER_LO] = lo
-        learn(state, _SRC, 1 if ours and operation == _REQUEST else 0)
+        how = 1 if ours and operation == _REQUEST else 0
+        learn(state, _SRC, how | 2 if sender == target else how)
     if not ours or operation != _REQUEST:
         return
     f[21] = _REPLY

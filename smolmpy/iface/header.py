@@ -84,8 +84,10 @@ def head(f: ptr8, st: ptr32, length: int, kind: int) -> int:
         lo = st[at + _N_LO]
         if not hi & _KNOWN:
             return 0
-        if not hi & _STATIC_BIT and (st[_NOW] - st[at + _N_TIME]) & 0x3FFFFFFF >= _RENEW_AFTER:
-            return 0
+        if not hi & _STATIC_BIT:
+            if (st[_NOW] - st[at + _N_TIME]) & 0x3FFFFFFF >= _RENEW_AFTER:
+                return 0
+            st[at + _N_HI] = (((st[_NOW] >> 10) & 0xFF) << 24) | (hi & 0xFFFFFF)
     f[0] = (hi >> 8) & 255
     f[1] = hi & 255
     f[2] = (lo >> 24) & 255

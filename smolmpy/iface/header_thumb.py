@@ -76,6 +76,9 @@ def head(r0, r1, r2, r3):
     add(r7, 0xC8)  # 45,000 ms
     cmp(r4, r7)
     bcs(UNUSUAL)
+    ldr(r4, [r1, 4 * _NOW])
+    lsr(r4, r4, 10)
+    strb(r4, [r5, 4 * _N_HI + 3])  # it is used
     label(KNOWN)
     ldr(r5, [r5, 4 * _N_LO])
     b(ETHERNET)
@@ -462,19 +465,24 @@ def arp_answer(r0, r1, r2):
     lsr(r7, r7, 28)
     cmp(r7, _REACHABLE)
     bne(UNUSUAL)
-    lsl(r7, r7, 16)
+    # whose Ethernet address is what it was
     data(2, 0xBA74)  # rev16 r4, r6
     lsl(r4, r4, 16)
     lsr(r4, r4, 16)
-    orr(r7, r4)
-    str(r7, [r3, 4 * _N_HI])
+    ldrh(r7, [r3, 4 * _N_HI])
+    cmp(r4, r7)
+    bne(UNUSUAL)
     ldrh(r7, [r0, 24])
     lsl(r7, r7, 16)
     lsr(r4, r6, 16)
     orr(r7, r4)
+    ldr(r4, [r3, 4 * _N_LO])
+    data(2, 0xBA24)  # rev r4, r4
+    cmp(r4, r7)
+    bne(UNUSUAL)
     str(r7, [r0, 32])
-    data(2, 0xBA3F)  # rev r7, r7
-    str(r7, [r3, 4 * _N_LO])
+    mov(r7, _REACHABLE)
+    strb(r7, [r3, 4 * _N_HI + 2])  # no requests have been sent
     ldr(r7, [r1, 4 * _NOW])
     str(r7, [r3, 4 * _N_TIME])
     strh(r6, [r0, 30])

@@ -670,8 +670,11 @@ def build(r0, r1, r2):
     lsl(r7, r7, 8)
     add(r7, 0xC8)  # 45,000 ms
     cmp(r5, r7)
-    bcc(KNOWN)
-    b(UNUSUAL)
+    bcs(UNUSUAL)
+    ldr(r5, [r1, 4 * _NOW])
+    lsr(r5, r5, 10)
+    strb(r5, [r4, 4 * _N_HI + 3])  # it is used
+    b(KNOWN)
     label(ROUTED)
     # Not so the address itself: its gateway, unless that has been looked for already.
     ldr(r4, [r1, 4 * _DST])

@@ -1,7 +1,7 @@
 """ARP (RFC 826, RFC 1122 section 2.3.2): answers, resolution, the neighbor cache."""
 
 from harness import *
-from smolmpy import UDPSocket
+from smolmpy import ICMPSocket, UDPSocket
 
 OTHER = "192.168.69.77"
 OTHER_MAC = b"\x02\x00\x00\x00\x00\x77"
@@ -267,6 +267,131 @@ def test_full_cache_makes_room_and_keeps_static_entries():
     assert len(kinds(h)) <= 4 and kinds(h)[OTHER] == "static"
     s.send_to(b"x", "192.168.69.29", 9)
     h.expect("udp", dmac=bytes([2, 0, 0, 0, 0, 29]))
+
+
+def made_up(h, first, last):
+    """Hosts that there are not ask for us, one after the other."""
+    for i in range(first, last):
+        h.inject(arp(1, spa="192.168.69.%d" % i, sha=bytes([2, 9, 9, 9, 9, i])))
+        h.expect("arp", op=2)
+
+
+def test_what_is_awaited_is_not_pushed_out():
+    h, s = host()
+    s.send_to(b"x", PEER, 9)
+    h.expect("arp", op=1, tpa=PEER)
+    made_up(h, 101, 150)
+    h.advance(2500)
+    h.clear()
+    made_up(h, 101, 150)
+    h.inject(arp(2, tha=OUR_MAC))
+    h.expect("udp", dmac=PEER_MAC, data=b"x")
+
+
+def test_a_connection_comes_about_while_hosts_are_made_up():
+    # 2,000 a second, and the client's answer takes 5 ms.
+    h = Host(neighbor=False)
+    t = h.add(TCPSocket(64, 64))
+    t.listen(80)
+    h.inject(Peer(h, to=80).frame("S", 0, mss=1460))
+    h.expect("arp", op=1, tpa=PEER)
+    for ms in range(5):
+        h.t += 1
+        made_up(h, 110 + 2 * ms, 112 + 2 * ms)
+    h.inject(arp(2, tha=OUR_MAC))
+    h.expect("tcp", flags="SA")
+
+
+def test_what_is_used_is_not_pushed_out():
+    h, s = host()
+    t = h.add(TCPSocket(64, 64))
+    h.inject(arp(1))
+    h.clear()
+    for _ in range(8):
+        s.send_to(b"x", PEER, 9)
+        h.expect("udp", dmac=PEER_MAC)
+        h.t += 4000
+        made_up(h, 101, 140)
+    t.connect(PEER, 80)
+    h.expect("tcp", flags="S", dmac=PEER_MAC)
+    # But what has not been used for half a minute may be.
+    h.advance(10)
+    t.abort()
+    h.t += 33000
+    h.inject(arp(1))
+    h.clear()
+    made_up(h, 101, 140)
+    s.send_to(b"x", PEER, 9)
+    h.expect("arp", op=1, tpa=PEER)
+
+
+def test_each_way_of_sending_is_a_use():
+    for way in range(4):
+        h, s = host()
+        t = h.add(TCPSocket(64, 64))
+        i = h.add(ICMPSocket(64, 64))
+        far = way == 3
+        h.inject(arp(1, spa=GATEWAY, sha=GATEWAY_MAC) if far else arp(1))
+        h.clear()
+        if way == 0:
+            s.send_to(b"x", PEER, 9)
+        elif way == 1:
+            t.connect(PEER, 80)
+        elif way == 2:
+            i.send_to(bytes((8, 0, 0, 0, 0, 1, 0, 1)), PEER)
+        else:
+            s.send_to(b"x", FAR, 9)
+        h.run()
+        h.clear()
+        made_up(h, 101, 140)
+        s.send_to(b"y", FAR if far else PEER, 9)
+        h.expect("udp", data=b"y", dmac=GATEWAY_MAC if far else PEER_MAC)
+
+
+def test_a_need_of_ours_takes_what_was_used_longest_ago():
+    h, s = host(neighbors=4)
+    hosts = ["192.168.69.%d" % i for i in (20, 21, 22, 23, 24)]
+    macs = [bytes([2, 0, 0, 0, 0, 20 + i]) for i in range(5)]
+    for i in range(5):
+        s.send_to(b"x", hosts[i], 9)
+        h.expect("arp", op=1, tpa=hosts[i])
+        h.inject(arp(2, spa=hosts[i], sha=macs[i], tha=OUR_MAC))
+        h.expect("udp", dmac=macs[i])
+        h.t += 3000
+        s.send_to(b"x", hosts[0], 9)
+        h.expect("udp", dmac=macs[0])
+    assert sorted(kinds(h)) == sorted(hosts[:1] + hosts[2:]), kinds(h)
+
+
+def test_an_answer_that_contradicts_another_does_not_win_at_once():
+    h, s = host()
+    for op in (1, 2):
+        h.inject(arp(1))
+        h.clear()
+        for ms in (0, 1, 400, 598):
+            h.t += ms
+            h.inject(arp(op, sha=OTHER_MAC, smac=OTHER_MAC, tha=OUR_MAC))
+            h.clear()
+            s.send_to(b"x", PEER, 9)
+            h.expect("udp", dmac=PEER_MAC)
+        # What has not been heard of for a second may have moved.
+        h.t += 1
+        h.inject(arp(op, sha=OTHER_MAC, smac=OTHER_MAC, tha=OUR_MAC))
+        h.clear()
+        s.send_to(b"x", PEER, 9)
+        h.expect("udp", dmac=OTHER_MAC)
+        h.t += 1000
+
+
+def test_the_first_of_two_answers_counts():
+    h, s = host()
+    s.send_to(b"x", PEER, 9)
+    h.expect("arp", op=1)
+    h.device.queue.append(arp(2, tha=OUR_MAC))
+    h.device.queue.append(arp(2, sha=OTHER_MAC, smac=OTHER_MAC, tha=OUR_MAC))
+    h.expect("udp", dmac=PEER_MAC)
+    s.send_to(b"x", PEER, 9)
+    h.expect("udp", dmac=PEER_MAC)
 
 
 def test_tcp_connect_resolves_first():
