@@ -24,6 +24,7 @@ _FLAGS = const(19)
 _ANNOUNCE = const(20)
 _ADDRESSES = const(24)
 _DUES = const(29)
+_POLL_INTERVAL = const(119)
 _FRAME_SIZE = const(127)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
@@ -111,6 +112,7 @@ class Interface:
         # What else is in the flags is not the device's, but the interface's own.
         flags = self._st[_FLAGS] & ~(_LOOPBACK | _FULL)
         self._st[_FLAGS] = flags | _LOOPBACK if getattr(device, "loopback", False) else flags
+        self._st[_POLL_INTERVAL] = getattr(device, "poll_interval", 0)
         self._gather()
 
     def _guard(self):

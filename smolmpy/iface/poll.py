@@ -18,6 +18,8 @@ _FRAME_SIZE = const(127)
 _MORE = const(2)
 _LATER = const(16)
 _RESUME = const(32)
+_FAULT = const(64)  # one of _FAULTS
+_FAULTS = const(0x7C0)
 
 _C_RX_FRAMES = const(32)
 _C_TX_FRAMES = const(33)
@@ -28,6 +30,7 @@ _C_TX_DEVICE_ERRORS = const(36)
 _BUDGET = const(32)
 _TCP = const(6)
 _UDP = const(17)
+_EIO = const(5)
 _EMSGSIZE = const(90)
 
 
@@ -81,6 +84,13 @@ def poll(self, now: int) -> int:
                     st[_FLAGS] = st[_FLAGS] | _MORE
                     break
                 st[_C_RX_DEVICE_ERRORS] = st[_C_RX_DEVICE_ERRORS] + 1
+                if n == -_EIO:
+                    # Frames may wait behind what was wrong: soon again, but not for ever.
+                    faults = 0
+                    if flags & _MORE and not count:
+                        faults = flags & _FAULTS
+                    if faults != _FAULTS:
+                        st[_FLAGS] = st[_FLAGS] & ~_FAULTS | _MORE | faults + _FAULT
                 break
             st[_C_RX_FRAMES] = st[_C_RX_FRAMES] + 1
             count += 1

@@ -20,6 +20,7 @@ _ADDRESSES = const(24)
 _DUES = const(29)
 _DIRTY = const(30)
 _SLOTS = const(31)
+_POLL_INTERVAL = const(119)
 _NEXT_STALE = const(126)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
@@ -149,9 +150,13 @@ def delay(st: ptr32, now: int) -> int:
             at += 1
         st[_NEXT_DUE] = earliest
         st[_NEXT_STALE] = 0
+    # At least that often the device wants to be asked.
+    most = st[_POLL_INTERVAL]
     if not st[_NEXT_DUE]:
-        return -1
+        return most if most else -1
     rest = (st[_NEXT_DUE] - now) & 0x3FFFFFFF
     if (rest >> 29) & 1:
         return 0
+    if most and rest > most:
+        return most
     return rest

@@ -41,6 +41,7 @@ from micropython import const
 #     116 COOKIE_TIME     2^16 and when the last SYN cookie was sent, in units of 2^16 ms
 #     117 WATCHED         an address that somebody else should not have, 0 for none
 #     118 WATCHER         the slot of who wants to know << 2; 1 somebody has it, 2 somebody asks it
+#     119 POLL_INTERVAL   milliseconds after which the device wants to be asked, 0 for never
 #     120 KEY             two words that nobody else knows (secret.py)
 #     122 NONCE           counts the random numbers drawn
 #     123 HASH            the result of secret.py
@@ -55,7 +56,8 @@ from micropython import const
 #
 # FLAGS: 1 the device is a loopback; 2 frames were left in the device; 4 the device was full;
 # 8 a DHCP server may write to an address that is not ours yet; 16 an ACK goes out with the next
-# poll, unless something else takes it along before; 32 an exception has come out of poll().
+# poll, unless something else takes it along before; 32 an exception has come out of poll();
+# 64 to 1024 how often receive() has failed in polls one after the other.
 
 _WORK = const(6)
 _MAC_HI = const(12)

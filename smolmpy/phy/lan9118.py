@@ -20,6 +20,8 @@ from array import array
 import micropython
 from micropython import const
 
+from . import check_mac
+
 try:
     from uctypes import addressof
 except ImportError:
@@ -212,9 +214,7 @@ class LAN9118:
     mtu = 1500
 
     def __init__(self, base, mac=None, multicast=True):
-        if mac is not None and (len(mac) != 6 or mac[0] & 1 or not any(mac)):
-            raise ValueError("mac")
-        self.mac = None if mac is None else bytes(mac)
+        self.mac = check_mac(mac)
         self._base = base
         self._state = array("I", bytes(4 * _STATE_SIZE))
         self._mac_cr = _TXEN | _RXEN | _FDPX | (_MCPAS if multicast else 0)

@@ -223,3 +223,103 @@ def test_another_device_is_not_full():
     h.iface.device = Wrapper(h.device)
     assert h.iface.poll_delay(h.now) == 0
     h.expect("udp", data=b"x")
+
+
+def test_what_waits_behind_a_fault_is_due_at_once():
+    """A device that fails with EIO may have more: it is asked again, and not when it is gone."""
+    for faults in (1, 2, 10):
+        h = Host()
+        codes = [-5] * faults
+        device_receive = h.device.receive
+
+        def receive(buf, codes=codes, inner=device_receive):
+            return codes.pop(0) if codes else inner(buf)
+
+        h.device.receive = receive
+        h.iface.device = h.device
+        h.device.queue.append(echo())
+        before = h.counter("rx_device_errors")
+        for n in range(faults):
+            assert not h.device.sent
+            h.iface.poll(h.now)
+            assert h.counter("rx_device_errors") == before + n + 1
+            assert h.iface.poll_delay(h.now) == 0
+        h.iface.poll(h.now)
+        assert len(h.device.sent) == 1
+        h.clear()
+        h.expect_idle()
+    for code in (-19, -100):
+        h = Host()
+        h.device.fail = code
+        h.iface.poll(h.now)
+        assert h.iface.poll_delay(h.now) == -1
+
+
+def test_a_device_that_always_fails_is_not_asked_for_ever():
+    h = Host()
+    h.device.receive = lambda buf: -5
+    h.iface.device = h.device
+    for _ in range(3):
+        polls = 0
+        while True:
+            h.iface.poll(h.now)
+            polls += 1
+            if h.iface.poll_delay(h.now) != 0:
+                break
+            assert polls < 100
+        assert polls > 8
+
+
+def test_faults_now_and_then_are_not_added_up():
+    h = Host()
+    for _ in range(100):
+        h.device.fail = -5
+        h.iface.poll(h.now)
+        assert h.iface.poll_delay(h.now) == 0
+        h.expect_idle()
+    # Nor is one between frames.
+    h = Host()
+    turns = []
+
+    def receive(buf, inner=h.device.receive):
+        turns.append(1)
+        if len(turns) % 2:
+            return inner(buf)
+        return -5
+
+    h.device.receive = receive
+    h.iface.device = h.device
+    for _ in range(60):
+        h.device.queue.append(echo())
+    for _ in range(60):
+        h.iface.poll(h.now)
+        assert h.iface.poll_delay(h.now) == 0
+    assert len(h.device.sent) == 60
+
+
+def test_a_device_may_want_to_be_asked_now_and_then():
+    """`poll_interval`: the longest that poll_delay() tells to sleep."""
+    h = Host()
+    s = h.add(TCPSocket(64, 64))
+    assert h.iface.poll_delay(h.now) == -1
+    h.device.poll_interval = 700
+    h.iface.device = h.device
+    assert h.iface.poll_delay(h.now) == 700
+    s.connect(PEER, 80)
+    assert h.iface.poll_delay(h.now) == 0
+    h.run()
+    assert h.iface.poll_delay(h.now) == 700
+    h.t += 650
+    d = h.iface.poll_delay(h.now)
+    assert 0 < d < 700, d
+    # A wrapper of a device wants what the device wants.
+    from smolmpy.phy.tracer import Tracer
+
+    h.iface.device = Tracer(h.device, len)
+    h.advance(5000)
+    assert h.iface.poll_delay(h.now) <= 700
+    del h.device.poll_interval
+    h.iface.device = h.device
+    s.abort()
+    h.run()
+    assert h.iface.poll_delay(h.now) == -1
