@@ -3,8 +3,6 @@
 These tests speak to a model as a host would, in bytes, and use no driver.
 """
 
-import time
-
 import pytest
 
 from tests.models.enc28j60 import ENC28J60Model
@@ -273,6 +271,82 @@ def test_w5500_reset(w5500):
     assert w5500.read(1, 3) == b"\0"
 
 
+def test_w5500_reset_takes_time(w5500):
+    """ESP-IDF, w5500_reset and w5500_verify_id: MR first, then VERSIONR, are waited for."""
+    w5500.model.reset_ns = 100 * 1000000
+    w5500.write(0, 0, 0x80)
+    w5500.model.advance(90000)
+    assert w5500.read(0, 0) == b"\x80" and w5500.read(0, 0x39) == b"\0"
+    w5500.write(0, 0x09, 2)  # lost
+    w5500.model.advance(20000)
+    assert w5500.read(0, 0) == b"\0" and w5500.read(0, 0x39) == b"\x04"
+    assert w5500.read(0, 0x09) == b"\0"
+
+
+def test_w5500_reset_pin(w5500):
+    """5.5.1: at least 0.5 ms low; then 1 ms until the PLL has locked."""
+    w5500.write(0, 0x09, 2)
+    model = w5500.model
+    model.rst(0)
+    assert w5500.read(0, 0x39) == b"\0"
+    model.advance(600)
+    model.rst(1)
+    assert w5500.read(0, 0x39) == b"\0"
+    model.advance(1100)
+    assert w5500.read(0, 0x39) == b"\x04" and w5500.read(0, 0x09) == b"\0"
+    model = W5500Host().model
+    model.rst(0)
+    with refuses("reset timing"):
+        model.rst(1)
+
+
+def test_w5500_the_end_of_sending_and_a_slow_host(w5500):
+    """Sn_IR follows the line, not the host: what is cleared after SEND may be the new SENDOK."""
+    w5500.open()
+    w5500.model.byte_ns = 8000
+    w5500.write(2, 0, *FRAME[:60])
+    w5500.set_word(0x24, 60)
+    w5500.write(1, 1, 0x20, 0x10)
+    w5500.model.advance(1000)
+    assert w5500.model.sent and w5500.read(1, 2) == b"\0"
+
+
+def test_w5500_ping_block(w5500):
+    """4.1 MR.PB."""
+    ping = FRAME[:23] + b"\x01" + FRAME[24:30] + bytes(4) + FRAME[34:]
+    w5500.open()
+    assert w5500.model.inject(ping) and w5500.model.own_answers == 1
+    w5500.write(0, 0, 0x10)
+    assert w5500.model.inject(ping) and w5500.model.own_answers == 1
+
+
+def test_w5500_hangs(w5500):
+    """What helps against a transmitter that has stopped, by level."""
+    for level in (1, 2, 3):
+        host = W5500Host()
+        model = host.model
+        host.open()
+        host.send(FRAME)
+        model.hang(level)
+        model.advance(1000)
+        assert not model.sent
+        host.write(1, 1, 0x10)
+        assert bool(model.hung) == (level > 1)
+        host.write(0, 0, 0x80)
+        assert bool(model.hung) == (level > 2)
+        model.rst(0)
+        model.advance(1000)
+        model.rst(1)
+        assert not model.hung
+    w5500.open()
+    w5500.model.hang(1, 500)
+    w5500.write(1, 1, 0x10)
+    assert w5500.model.hung
+    w5500.model.advance(500000)
+    w5500.write(1, 1, 0x10)
+    assert not w5500.model.hung
+
+
 def test_w5500_phy(w5500):
     """4.1 PHYCFGR: RST, OPMD and OPMDC, then duplex, speed, link."""
     assert w5500.read(0, 0x2E) == b"\xbf"
@@ -354,6 +428,40 @@ def test_w5100s_receive_over_the_end():
     host.model.inject(FRAME)
     start = at % 8192
     assert host.read(0x6000 + start, 102) == b"\0\x66" + FRAME
+
+
+def test_w5100s_mode_register():
+    """0x03 after a reset (Adafruit_CircuitPython_Wiznet5k, sw_reset)."""
+    host = W5100SHost()
+    assert host.read(0) == b"\x03"
+    host.model.host_ns = 0
+    host.write(0, 0x80)
+    assert host.read(0) == b"\x80"
+    host.model.advance(1000)
+    assert host.read(0) == b"\x03"
+
+
+def test_w5100s_network_lock():
+    """NETLCKR (Zephyr, eth_w5100s.c): 0x3A opens it."""
+    host = W5100SHost()
+    host.write(0x09, 2)
+    host.write(0x71, 0xC5)
+    host.write(0x09, 4)
+    assert host.read(0x09) == b"\x02"
+    host.write(0x71, 0x3A)
+    host.write(0x09, 4)
+    assert host.read(0x09) == b"\x04"
+
+
+def test_w5100s_interrupt_enable():
+    """MR2.G_IEN (WIZnet's ioLibrary)."""
+    host = W5100SHost()
+    host.open()
+    host.write(0x16, 1)
+    host.model.inject(FRAME)
+    assert host.model.intn() == 1
+    host.write(0x30, 0x40)
+    assert host.model.intn() == 0
 
 
 # ---- ENC28J60 ----
@@ -484,7 +592,7 @@ def test_enc28j60_reset():
     transfer(host.model, b"\xff")
     with refuses("module 2"):
         host.read(0x1D)
-    time.sleep(0.0015)
+    host.model.advance(1500)
     assert host.read(ECON1) == 0
 
 
@@ -590,14 +698,64 @@ def test_enc28j60_stuck_transmitter(enc):
     enc.model.advance(1000)
     assert enc.read(EIR) & 2 and enc.read(0x1D) & 2
     enc.clear(EIR, 0x0A)
+    enc.clear(0x1D, 0x12)
     enc.set(ECON1, 0x08)
     enc.model.advance(100000)
     assert not enc.model.sent and enc.read(ECON1) & 8
     enc.set(ECON1, 0x80)
-    enc.clear(ECON1, 0x80)
+    enc.clear(ECON1, 0x88)
     enc.set(ECON1, 0x08)
     enc.model.advance(1000)
     assert enc.model.sent == [FRAME]
+
+
+def test_enc28j60_abort_is_to_be_forgotten(enc):
+    """12.1.3: ESTAT.TXABRT and LATECOL, so that the next abort is seen."""
+    enc.model.late_collisions = 1
+    enc.load(FRAME)
+    enc.set(ECON1, 0x08)
+    enc.model.advance(1000)
+    enc.set(ECON1, 0x80)
+    enc.clear(ECON1, 0x80)
+    with refuses("12.1.3"):
+        enc.set(ECON1, 0x08)
+
+
+def test_enc28j60_stopped_transmitter(enc):
+    """RIOT, issue 9043: TXRTS stays set, with neither TXIF nor TXERIF, until TXRST; it is the
+    host that clears it (module 13, the example)."""
+    enc.load(FRAME)
+    enc.set(ECON1, 0x08)
+    enc.model.hang(1)
+    enc.model.advance(100000)
+    assert enc.read(ECON1) & 8 and not enc.read(EIR) & 0x0A
+    enc.set(ECON1, 0x80)
+    enc.clear(ECON1, 0x80)
+    assert enc.read(ECON1) & 8
+    enc.set(ECON1, 0x08)
+    enc.model.advance(1000)
+    assert not enc.model.sent
+    enc.clear(ECON1, 0x08)
+    enc.set(ECON1, 0x08)
+    enc.model.advance(1000)
+    assert enc.model.sent == [FRAME]
+
+
+def test_enc28j60_clock():
+    """2.2: MAC and MII registers wait for ESTAT.CLKRDY after a reset by the pin."""
+    host = ENC28J60Host()
+    host.model.rst(0)
+    host.model.advance(1)
+    host.model.rst(1)
+    host.model._reset_at = None
+    assert not host.read(0x1D) & 1
+    host.bank(2)
+    with refuses("CLKRDY"):
+        host.read_mac(0x04)
+    host.model.advance(300)
+    assert host.read(0x1D) & 1
+    host.bank(2)
+    host.read_mac(0x04)
 
 
 def test_enc28j60_phy(enc):

@@ -6,24 +6,27 @@ Sections are those of the data sheet DS39662E, modules those of the errata DS803
 
 Of the 8 KB, 0x0000 to 0x19FF receive (module 5: the ring must begin at 0) and the rest holds one
 frame to send with its status vector. A frame is read in one burst, header and all: the chip's
-read pointer wraps by itself. Reading one costs eight to ten transactions, and four to six while
-more wait; sending one costs nine, or ten if the last had not been seen to end. The bank of
-registers is changed only when it must be.
+read pointer wraps by itself. Reading one costs ten transactions, and five to seven while more
+wait; sending one costs nine, or ten if the last had not been seen to end. The bank of registers
+is changed only when it must be. After a frame ECON1 tells whether the chip was reset meanwhile,
+which then has sent something else.
 
 The chip does not negotiate: a switch takes it for half duplex, which is the default here. With
 `full_duplex=True` the other side has to be set by hand. In half duplex a late collision, of which
 the chip imagines some (module 13), is met by sending again, up to 16 times.
 
 Chip select must stay low for 210 ns after a MAC or MII register (table 16-6, TCSH): a call of
-MicroPython takes longer than that. Nothing here waits for ever: every loop counts. A header that
-cannot be, a receiver or transmitter that stopped, a chip that was reset or went away is noticed,
-counted and mended: `receive` or `transmit` returns -EIO then, or -ENODEV while no chip answers.
+MicroPython takes longer than that. Nothing here waits for ever: every loop counts; a reset waits
+2 ms (module 2). A header that cannot be, a receiver or transmitter that stopped, a chip that was
+reset or went away, a bus that fails is noticed, counted and mended (spi.py): `receive` or
+`transmit` returns -EIO then, or -ENODEV while no chip answers.
 """
 
 import micropython
 from micropython import const
 
-from .spi import SPIChip, sleep_ms
+from ..kernel import reference
+from .spi import SPIChip
 
 # Opcodes (4.2), to be or-ed with a register.
 _RCR = const(0x00)
@@ -32,12 +35,13 @@ _WCR = const(0x40)
 _WBM = const(0x7A)
 _BFS = const(0x80)
 _BFC = const(0xA0)
-_SRC = const(0xFF)
+_SRC = b"\xff"
 
 # Registers (3.1): bits 4 to 0 address, 6 and 5 bank, 7 set for MAC and MII registers.
 _ALL_BANKS = const(0x1B)
 _EIE = const(0x1B)
 _EIR = const(0x1C)
+_ESTAT = const(0x1D)
 _ECON2 = const(0x1E)
 _ECON1 = const(0x1F)
 _ERDPT = const(0x00)
@@ -87,6 +91,9 @@ _LINKIF = const(0x10)
 _TXIF = const(0x08)
 _TXERIF = const(0x02)
 _RXERIF = const(0x01)
+_LATECOL = const(0x10)
+_TXABRT = const(0x02)
+_CLKRDY = const(0x01)
 _INTIE = const(0xD3)  # INTIE, PKTIE, LINKIE, TXERIE, RXERIE
 
 _RX_END = const(0x19FF)
@@ -99,38 +106,64 @@ _LIMIT = const(1522)  # what the receiver lets in: a tag more
 
 # How often a register is read before a wait is given up: a maximal frame takes 1.2 ms.
 _TRIES = const(200)
-# So many transmits in a row that found the last frame unsent mean that it never will be.
-_STALLED = const(16)
+# ms after which a frame that has not left never will.
+_STALL = const(50)
 _RETRY = const(16)
-# How often `receive` finds nothing before it makes sure that the receiver lives.
-_BELIEVE = const(15)
+# ms after which the chip is looked at although its interrupt pin is idle.
+_LOOK = const(990)
 # Received bytes that are given back to the chip at once.
 _KEPT = const(2048)
+_TIME = const(0x1FFFFFFF)
 
-# The state: an array('I'), whose first two words are SPIChip's.
+# Instructions that are always the same.
+_BANK_1 = bytes((_BFS | _ECON1, 1))
+_BANK_0 = bytes((_BFC | _ECON1, 3))
+_READ_EPKTCNT = bytes((_EPKTCNT & 0x1F, 0))
+_READ_ECON1 = bytes((_ECON1, 0))
+_DECREMENT = bytes((_BFS | _ECON2, _PKTDEC))
+_EWRPT_LOW = bytes((_WCR | _EWRPT, _TX_START & 0xFF))
+_EWRPT_HIGH = bytes((_WCR | _EWRPT + 1, _TX_START >> 8))
+# Module 12: the transmitter may be stuck after an error, so it is always reset.
+_HOLD = bytes((_BFS | _ECON1, _TXRST))
+_RELEASE = bytes((_BFC | _ECON1, _TXRST | _TXRTS))
+_FORGET = bytes((_BFC | _EIR, _TXIF | _TXERIF))
+_START = bytes((_BFS | _ECON1, _TXRTS))
+
+# The box: the bytes of instructions with other values, and of answers.
+_ERDPT_AT = const(0)  # two of 2 bytes, low and high
+_ERXRDPT_AT = const(4)
+_ETXND_AT = const(8)
+_ANSWER = const(12)
+_HEAD = const(14)
+_BOX = const(21)
+
+# The state: an array('I'), whose first words are SPIChip's.
 _WAITING = const(0)  # frames known to wait
 _RX_ROOM = const(1)
-_BANK = const(2)
-_HELD = const(3)  # bytes read, and not yet given back
-_NEXT = const(4)  # where the next frame begins
-_TX_END = const(5)
-_SENDING = const(6)
-_STUCK = const(7)  # transmits in a row that gave up waiting
-_RETRIES = const(8)
-_FAULTS = const(9)  # repairs since the last frame
-_IDLE = const(10)
-_DOWN = const(11)
-_POLLED = const(12)  # there is no interrupt pin
-_RX_FRAMES = const(13)
-_RX_ERRORS = const(14)
-_RX_TOO_LONG = const(15)
-_RX_OVERRUNS = const(16)
-_TX_FRAMES = const(17)
-_TX_ERRORS = const(18)
-_TX_LATE_COLLISIONS = const(19)
-_TX_STALLS = const(20)
-_RESTARTS = const(21)
-_WORDS = const(22)
+_TX_ROOM = const(2)
+_DOWN = const(3)
+_LOOKED = const(5)
+_STUCK = const(6)
+_STUCK_AT = const(7)
+_RX_FAULTS = const(8)
+_TX_FAULTS = const(9)
+_POLLED = const(10)
+_SENDING = const(11)
+_RX_FRAMES = const(12)
+_RX_ERRORS = const(13)
+_RX_TOO_LONG = const(14)
+_TX_FRAMES = const(15)
+_TX_STALLS = const(16)
+_BANK = const(21)
+_HELD = const(22)  # bytes read, and not yet given back
+_NEXT = const(23)  # where the next frame begins
+_TX_END = const(24)
+_RETRIES = const(25)
+_IDLE = const(26)  # counts the times that nothing waited
+_RX_OVERRUNS = const(27)
+_TX_ERRORS = const(28)
+_TX_LATE_COLLISIONS = const(29)
+_WORDS = const(30)
 
 _EIO = const(5)
 _EAGAIN = const(11)
@@ -141,19 +174,14 @@ _EMSGSIZE = const(90)
 class ENC28J60(SPIChip):
     """The chip with the address `mac` (6 bytes: it has none of its own; None: hear everything).
 
-    `multicast` lets all groups pass. Raises `OSError(ENODEV)` if there is no such chip.
+    `multicast` lets all groups pass. Raises `OSError(ENODEV)` if there is no such chip within half
+    a second.
     """
 
-    _COUNTERS = (
-        ("rx_frames", _RX_FRAMES),
-        ("rx_errors", _RX_ERRORS),
-        ("rx_too_long", _RX_TOO_LONG),
+    _COUNTERS = SPIChip._COUNTERS + (
         ("rx_overruns", _RX_OVERRUNS),
-        ("tx_frames", _TX_FRAMES),
         ("tx_errors", _TX_ERRORS),
         ("tx_late_collisions", _TX_LATE_COLLISIONS),
-        ("tx_stalls", _TX_STALLS),
-        ("restarts", _RESTARTS),
     )
 
     def __init__(
@@ -167,9 +195,10 @@ class ENC28J60(SPIChip):
         multicast=False,
         promiscuous=False,
         full_duplex=False,
+        ticks_ms=None,
+        sleep_ms=None,
     ):
-        super().__init__(spi, cs, reset, interrupt, mac, _WORDS)
-        self._state[_POLLED] = interrupt is None
+        super().__init__(spi, cs, reset, interrupt, mac, _WORDS, ticks_ms, sleep_ms)
         self.full_duplex = full_duplex
         # UCEN, CRCEN, BCEN, and MCEN. With no filter only frames with a wrong FCS are refused.
         self._filter = 0xA3 if multicast else 0xA1
@@ -179,17 +208,14 @@ class ENC28J60(SPIChip):
         self._two_answer = bytearray(2)
         self._three = bytearray(3)
         self._three_answer = bytearray(3)
-        self._rx_command = bytearray(7)
-        self._rx_command[0] = _RBM
-        self._rx_head = bytearray(7)
-        self._tx_command = bytearray(2)
-        self._tx_command[0] = _WBM
-        self._vector_command = bytearray(8)
-        self._vector_command[0] = _RBM
+        self._rx_command = bytes((_RBM, 0, 0, 0, 0, 0, 0))
+        self._vector_command = bytes((_RBM, 0, 0, 0, 0, 0, 0, 0))
         self._vector = bytearray(8)
+        self._gather()
         self._link = False
-        error = self._start()
-        if error == -_ENODEV:
+        self.revision = 0
+        error = self._begin()
+        if error and self.revision in (0, 0xFF):
             raise OSError(
                 _ENODEV,
                 "no ENC28J60: its revision reads 0x%02x; check wiring (SO, SI, SCK, CS), power"
@@ -197,7 +223,47 @@ class ENC28J60(SPIChip):
             )
         if error:
             raise OSError(_EIO, "ENC28J60 does not keep what it is told; check SPI clock")
-        self._state[_RESTARTS] = 0
+
+    def _gather(self):
+        # What the hot paths need, in one look-up each.
+        self._box = box = memoryview(bytearray(_BOX))
+        for at, register in ((_ERDPT_AT, _ERDPT), (_ERXRDPT_AT, _ERXRDPT), (_ETXND_AT, _ETXND)):
+            box[at] = _WCR | register
+            box[at + 2] = _WCR | register + 1
+        state = reference(self._state)
+        common = (state, reference(box), self._cs, self._write)
+        self._parts_in = common + (
+            self._exchange,
+            self._read,
+            _BANK_1,
+            _BANK_0,
+            _READ_EPKTCNT,
+            _READ_ECON1,
+            box[_ANSWER : _ANSWER + 2],
+            box[_ERDPT_AT : _ERDPT_AT + 2],
+            box[_ERDPT_AT + 2 : _ERDPT_AT + 4],
+            self._rx_command,
+            box[_HEAD : _HEAD + 7],
+            box[_ERXRDPT_AT : _ERXRDPT_AT + 2],
+            box[_ERXRDPT_AT + 2 : _ERXRDPT_AT + 4],
+            _DECREMENT,
+            self.interrupt,
+            self._ticks,
+        )
+        # 7.1: a control byte of 0 goes before a frame, which means "as in MACON3".
+        self._parts_out = common + (
+            _EWRPT_LOW,
+            _EWRPT_HIGH,
+            bytes((_WBM, 0)),
+            box[_ETXND_AT : _ETXND_AT + 2],
+            box[_ETXND_AT + 2 : _ETXND_AT + 4],
+            _HOLD,
+            _RELEASE,
+            _FORGET,
+            _START,
+        )
+        self._way_in = (None, None) + self._parts_in
+        self._way_out = (None, None) + self._parts_out
 
     # ---- registers ----
 
@@ -296,21 +362,29 @@ class ENC28J60(SPIChip):
 
     # ---- start and repair ----
 
-    def _forget(self):
-        for word in (_WAITING, _BANK, _HELD, _NEXT, _SENDING, _STUCK, _RETRIES, _FAULTS):
-            self._state[word] = 0
-
-    def _start(self):
-        # Reset and set up: 0, or a negative errno. Allocates nothing.
-        self._state[_DOWN] = 1
-        self._state[_RESTARTS] += 1
-        self._operate(_SRC, _SRC)
-        # Module 2: ESTAT.CLKRDY does not tell when the chip is ready.
-        sleep_ms(2)
-        self._forget()
+    def _answers(self):
+        # The bank may be any.
+        self._operate(_BFC | _ECON1, 3)
+        self._state[_BANK] = 0
         self.revision = self._get(_EREVID)
-        if self.revision in (0, 0xFF):
-            return -_ENODEV
+        return self.revision not in (0, 0xFF)
+
+    def _soft_reset(self):
+        self._cs(0)
+        self._write(_SRC)
+        self._cs(1)
+        self._state[_BANK] = 0
+        # Module 2: ESTAT.CLKRDY does not tell when the chip is ready.
+        self._sleep(2)
+
+    def _ready(self):
+        # 2.2: MAC and PHY have no clock before, after a reset by the pin.
+        return self._get(_ESTAT) & _CLKRDY
+
+    def _configure(self):
+        # After a reset: whether the chip is set up, and receives.
+        for word in (_SENDING, _STUCK, _RETRIES):
+            self._state[word] = 0
         self._put(_ECON2, _AUTOINC)
         self._put_word(_ETXST, _TX_START)
         self._put(_ERXFCON, self._filter)
@@ -328,19 +402,18 @@ class ENC28J60(SPIChip):
                 self._put(_MAADR[i], self.mac[i])
             for i in range(6):
                 if self._get(_MAADR[i]) != self.mac[i]:
-                    return -_EIO
+                    return False
         if (
             self._phy_write(_PHLCON, _LAMPS)
             or self._phy_write(_PHCON1, _PDPXMD if full else 0)
             or self._phy_write(_PHCON2, 0 if full else _HDLDIS)
             or self._phy_write(_PHIE, _PHY_INTERRUPT)
         ):
-            return -_EIO
+            return False
         self._link = bool(self._phy_read(_PHSTAT2) & _LSTAT)
         self._put(_EIE, 0 if self.interrupt is None else _INTIE)
         self._start_receiver()
-        self._state[_DOWN] = 0
-        return 0
+        return self._alive()
 
     def _start_receiver(self):
         # The ring afresh, empty (6.1, 7.2.1).
@@ -357,16 +430,23 @@ class ENC28J60(SPIChip):
         self._operate(_BFC | _EIR, _RXERIF)
         self._operate(_BFS | _ECON1, _RXEN)
 
-    def _mend(self):
-        # The chip is not what it should be: -EIO if it works again, else -ENODEV.
-        return -_ENODEV if self._start() else -_EIO
+    def _reset_transmitter(self):
+        self._operate(_BFS | _ECON1, _TXRST)
+        self._operate(_BFC | _ECON1, _TXRST | _TXRTS)
+        self._operate(_BFC | _EIR, _TXIF | _TXERIF)
+        self._state[_SENDING] = self._state[_STUCK] = 0
 
-    def _mend_receiver(self):
-        # What was read cannot be: restart the receiver; the chip, if that was in vain.
-        self._state[_RX_ERRORS] += 1
-        self._state[_FAULTS] += 1
-        if self._state[_FAULTS] > 2 or not self._alive():
-            return self._mend()
+    def _resync(self):
+        # What was read cannot be, or what was written may not have arrived: both sides begin
+        # anew; the chip, if that was in vain.
+        state = self._state
+        state[_RX_FAULTS] += 1
+        faults = state[_RX_FAULTS]
+        self._operate(_BFC | _ECON1, 3)
+        state[_BANK] = 0
+        if faults > 2 or not self._alive():
+            return self._restart(faults > 3)
+        self._reset_transmitter()
         self._start_receiver()
         return -_EIO
 
@@ -379,76 +459,132 @@ class ENC28J60(SPIChip):
     # ---- the way of a frame ----
 
     @micropython.viper
-    def _look(self) -> int:
-        # Nothing is known to wait: asks the pin, and the chip. 0, or a negative errno.
-        s = ptr32(self._state)
-        if s[_DOWN]:
-            return int(self._mend())
-        s[_IDLE] = (s[_IDLE] + 1) & 0xFFFF
-        believe = s[_IDLE] & _BELIEVE
-        if not s[_POLLED]:
-            if self.interrupt():
-                if believe:
-                    return 0
-            else:
-                believe = 0  # if it is not a frame, it is something else
-        if s[_SENDING]:
-            self._check_sent()
-        # Module 6: EIR.PKTIF is not to be trusted.
-        s[_WAITING] = int(self._get(_EPKTCNT))
-        if s[_WAITING] or believe:
-            return 0
-        return int(self._look_after())
-
-    @micropython.viper
     def receive(self, buf) -> int:
         """Copies a frame to `buf`; see docs/architecture.md."""
-        if buf is not self._rx_buf:
+        (
+            known,
+            views,
+            state,
+            box,
+            cs,
+            write,
+            exchange,
+            read,
+            bank_1,
+            bank_0,
+            read_epktcnt,
+            read_econ1,
+            answer,
+            erdpt_low,
+            erdpt_high,
+            command,
+            head,
+            erxrdpt_low,
+            erxrdpt_high,
+            decrement,
+            interrupt,
+            ticks,
+        ) = self._way_in
+        if buf is not known:
             self._adopt_rx(buf)
-        s = ptr32(self._state)
-        if not s[_WAITING]:
-            error = int(self._look())
+            views = self._way_in[1]
+        s = ptr32(state)
+        b = ptr8(box)
+        try:
+            if s[_DOWN]:
+                return int(self._mend())
             if not s[_WAITING]:
-                return error
-        cs = self._cs
-        head = self._rx_head
-        h = ptr8(head)
-        start = s[_NEXT]
-        tries = 2
-        while True:
-            self._put_word(_ERDPT, start)
-            cs(0)
-            self._exchange(self._rx_command, head)
-            following = h[1] | h[2] << 8
-            total = h[3] | h[4] << 8
-            end = start + 6 + ((total + 1) & ~1)
-            if end >= _RING:
-                end -= _RING
-            if end == following and total >= _MIN and total <= _LIMIT:
-                break
+                look = 0
+                if not s[_POLLED]:
+                    look = 1  # low: if it is not a frame, it is something else
+                    if int(interrupt()):
+                        now = int(ticks())
+                        if (now - s[_LOOKED]) & _TIME < _LOOK:
+                            return 0
+                        s[_LOOKED] = now & _TIME
+                if s[_BANK] != 1:
+                    if s[_BANK]:
+                        self._select(_EPKTCNT)
+                    else:
+                        cs(0)
+                        write(bank_1)
+                        cs(1)
+                    s[_BANK] = 1
+                # Module 6: EIR.PKTIF is not to be trusted.
+                cs(0)
+                exchange(read_epktcnt, answer)
+                cs(1)
+                s[_WAITING] = b[_ANSWER + 1]
+                if not s[_WAITING]:
+                    return int(self._look_after(look))
+            if s[_BANK]:
+                cs(0)
+                write(bank_0)
+                cs(1)
+                s[_BANK] = 0
+            start = s[_NEXT]
+            tries = 2
+            while True:
+                b[_ERDPT_AT + 1] = start & 0xFF
+                b[_ERDPT_AT + 3] = start >> 8
+                cs(0)
+                write(erdpt_low)
+                cs(1)
+                cs(0)
+                write(erdpt_high)
+                cs(1)
+                cs(0)
+                exchange(command, head)
+                following = b[_HEAD + 1] | b[_HEAD + 2] << 8
+                total = b[_HEAD + 3] | b[_HEAD + 4] << 8
+                end = start + 6 + ((total + 1) & ~1)
+                if end >= _RING:
+                    end -= _RING
+                if end == following and total >= _MIN and total <= _LIMIT:
+                    break
+                cs(1)
+                tries -= 1
+                # A second look tells noise on the wires from a chip that is out of step.
+                if not tries:
+                    s[_RX_ERRORS] = s[_RX_ERRORS] + 1
+                    return int(self._resync())
+            length = total - 4
+            good = b[_HEAD + 5] & 0x80
+            if good and length <= s[_RX_ROOM]:
+                read(views[(length + 31) >> 5])
             cs(1)
-            tries -= 1
-            # A second look tells noise on the wires from a chip that is out of step.
-            if not tries:
-                return int(self._mend_receiver())
-        length = total - 4
-        good = h[5] & 0x80
-        if good and length <= s[_RX_ROOM]:
-            self._read(self._rx_views[(length + 31) >> 5])
-        cs(1)
-        s[_FAULTS] = 0
-        s[_NEXT] = following
-        s[_WAITING] = s[_WAITING] - 1
-        held = s[_HELD] + total
-        if not s[_WAITING] or held >= _KEPT:
-            # Module 14: ERXRDPT must be odd.
-            free = following - 1
-            if free < 0:
-                free = _RX_END
-            self._put_word(_ERXRDPT, free)
-            held = 0
-        s[_HELD] = held
-        self._operate(_BFS | _ECON2, _PKTDEC)
+            # Is it still the chip that was asked?
+            cs(0)
+            exchange(read_econ1, answer)
+            cs(1)
+            if b[_ANSWER + 1] & (_TXRST | _RXRST | _RXEN | 3) != _RXEN:
+                s[_RX_ERRORS] = s[_RX_ERRORS] + 1
+                return int(self._restart())
+            s[_NEXT] = following
+            waiting = s[_WAITING] - 1
+            s[_WAITING] = waiting
+            held = s[_HELD] + total
+            if not waiting or held >= _KEPT:
+                # Module 14: ERXRDPT must be odd. The low byte first: the high one takes both over.
+                free = following - 1
+                if free < 0:
+                    free = _RX_END
+                b[_ERXRDPT_AT + 1] = free & 0xFF
+                b[_ERXRDPT_AT + 3] = free >> 8
+                cs(0)
+                write(erxrdpt_low)
+                cs(1)
+                cs(0)
+                write(erxrdpt_high)
+                cs(1)
+                held = 0
+            s[_HELD] = held
+            cs(0)
+            write(decrement)
+            cs(1)
+        except self._failed():
+            return -_EIO
+        s[_RX_FAULTS] = 0
         if not good:
             s[_RX_ERRORS] = s[_RX_ERRORS] + 1
             return -_EIO
@@ -458,47 +594,104 @@ class ENC28J60(SPIChip):
         s[_RX_FRAMES] = s[_RX_FRAMES] + 1
         return length
 
-    def _look_after(self):
-        # Nothing waits: is all well? 0, or a negative errno after a repair.
+    def _look_after(self, look):
+        # Nothing waits: is all well? 0, or a negative errno after a repair. Without an interrupt
+        # pin `look` is 0, and that is asked now and then.
+        state = self._state
+        if state[_SENDING]:
+            self._check_sent()
+        state[_IDLE] = (state[_IDLE] + 1) & 0xFFFF
+        if not look:
+            if state[_IDLE] & 15 and self._elapsed(_LOOKED) < _LOOK:
+                return 0
+            state[_LOOKED] = self._ticks() & _TIME
         if not self._alive():
-            return self._mend()
+            return self._restart()
         flags = self._get(_EIR)
         if flags & _LINKIF:
             self._read_link()
         if flags & _RXERIF:
             # The ring or the counter was full; neither is now, so a flag that comes back at once
             # is a receiver that stopped.
-            self._state[_RX_OVERRUNS] += 1
+            state[_RX_OVERRUNS] += 1
             self._operate(_BFC | _EIR, _RXERIF)
             if self._get(_EIR) & _RXERIF:
-                return self._mend_receiver()
+                state[_RX_ERRORS] += 1
+                return self._resync()
         return 0
 
     @micropython.viper
     def transmit(self, buf, length: int) -> int:
         """Sends `buf[:length]`; see docs/architecture.md."""
-        if length < 14 or length > _MAX or length > int(len(buf)):
-            return -_EMSGSIZE
-        if buf is not self._tx_buf:
+        (
+            known,
+            views,
+            state,
+            box,
+            cs,
+            write,
+            ewrpt_low,
+            ewrpt_high,
+            command,
+            etxnd_low,
+            etxnd_high,
+            hold,
+            release,
+            forget,
+            start,
+        ) = self._way_out
+        if buf is not known:
             self._adopt_tx(buf)
-        s = ptr32(self._state)
-        if s[_DOWN] | s[_SENDING]:
-            error = int(self._wait_on())
-            if error:
-                return error
-        cs = self._cs
-        end = _TX_START + length
-        self._put_word(_EWRPT, _TX_START)
-        cs(0)
-        # 7.1: a control byte of 0 goes first, which means "as in MACON3". What is written past the
-        # end of the frame stays in the transmit area, and is not sent.
-        self._write(self._tx_command)
-        self._write(self._tx_views[(length + 31) >> 5])
-        cs(1)
-        self._put_word(_ETXND, end)
+            views = self._way_out[1]
+        s = ptr32(state)
+        b = ptr8(box)
+        if length < 14 or length > s[_TX_ROOM]:
+            return -_EMSGSIZE
+        try:
+            if s[_DOWN] | s[_SENDING]:
+                error = int(self._wait_on())
+                if error:
+                    return error
+            if s[_BANK]:
+                self._select(_EWRPT)
+            cs(0)
+            write(ewrpt_low)
+            cs(1)
+            cs(0)
+            write(ewrpt_high)
+            cs(1)
+            # What is written past the end of the frame stays in the transmit area, and is not
+            # sent.
+            cs(0)
+            write(command)
+            write(views[(length + 31) >> 5])
+            cs(1)
+            end = _TX_START + length
+            b[_ETXND_AT + 1] = end & 0xFF
+            b[_ETXND_AT + 3] = end >> 8
+            cs(0)
+            write(etxnd_low)
+            cs(1)
+            cs(0)
+            write(etxnd_high)
+            cs(1)
+            cs(0)
+            write(hold)
+            cs(1)
+            cs(0)
+            write(release)
+            cs(1)
+            cs(0)
+            write(forget)
+            cs(1)
+            cs(0)
+            write(start)
+            cs(1)
+        except self._failed():
+            return -_EIO
         s[_TX_END] = end
         s[_RETRIES] = _RETRY
-        self._request()
+        s[_SENDING] = 1
         s[_TX_FRAMES] = s[_TX_FRAMES] + 1
         return 0
 
@@ -506,35 +699,26 @@ class ENC28J60(SPIChip):
         # The chip is lost, or the last frame may be on the line: 0 if one can be sent now.
         state = self._state
         if state[_DOWN]:
-            error = self._mend()
-            return -_EAGAIN if error == -_EIO else error
-        for _ in range(_TRIES):
+            return self._mend_tx()
+        for _ in range(1 if state[_STUCK] else _TRIES):
             self._check_sent()
             if not state[_SENDING]:
-                state[_STUCK] = 0
                 return 0
-        state[_STUCK] += 1
-        if state[_STUCK] < _STALLED:
+        if not state[_STUCK]:
+            state[_STUCK] = 1
+            state[_STUCK_AT] = self._ticks() & _TIME
+            return -_EAGAIN
+        if self._elapsed(_STUCK_AT) < _STALL:
             return -_EAGAIN
         # Neither sent nor failed.
         state[_TX_STALLS] += 1
-        state[_STUCK] = 0
-        if not self._alive():
-            return self._mend()
+        if self._link:
+            state[_TX_FAULTS] += 1
+        if state[_TX_FAULTS] > 1 or not self._alive():
+            error = self._restart(state[_TX_FAULTS] > 2)
+            return error if error == -_ENODEV else -_EAGAIN
         self._reset_transmitter()
-        state[_SENDING] = 0
         return 0
-
-    def _request(self):
-        # Module 12: the transmitter may be stuck after an error, so it is always reset.
-        self._reset_transmitter()
-        self._operate(_BFS | _ECON1, _TXRTS)
-        self._state[_SENDING] = 1
-
-    def _reset_transmitter(self):
-        self._operate(_BFS | _ECON1, _TXRST)
-        self._operate(_BFC | _ECON1, _TXRST)
-        self._operate(_BFC | _EIR, _TXIF | _TXERIF)
 
     def _check_sent(self):
         # Looks whether the last frame has left, and sends it again after a late collision.
@@ -545,18 +729,21 @@ class ENC28J60(SPIChip):
             self._cs(0)
             self._exchange(self._vector_command, self._vector)
             self._cs(1)
+            # This lets the interrupt pin go.
+            self._reset_transmitter()
+            # 12.1.3: so that the next abort is seen.
+            self._operate(_BFC | _ESTAT, _LATECOL | _TXABRT)
             # Bit 29 of the status vector (table 7-1).
             if self._vector[4] & 0x20:
                 state[_TX_LATE_COLLISIONS] += 1
                 if state[_RETRIES]:
                     state[_RETRIES] -= 1
-                    self._request()
+                    self._operate(_BFS | _ECON1, _TXRTS)
+                    state[_SENDING] = 1
                     return
             state[_TX_ERRORS] += 1
-            state[_SENDING] = 0
-            self._operate(_BFC | _EIR, _TXIF | _TXERIF)  # lets the interrupt pin go
         elif flags & _TXIF:
-            state[_SENDING] = 0
+            state[_SENDING] = state[_STUCK] = state[_TX_FAULTS] = 0
 
     # ---- what a program may ask ----
 
@@ -565,10 +752,8 @@ class ENC28J60(SPIChip):
         self._phy_read(_PHIR)
         self._link = bool(self._phy_read(_PHSTAT2) & _LSTAT)
 
-    def link(self):
-        """True while there is a link. One transaction, some twenty after a change."""
-        if self._state[_DOWN]:
-            return False
+    def _linked(self):
+        # One transaction, some twenty after a change.
         if self._get(_EIR) & _LINKIF:
             self._read_link()
         return self._link
@@ -580,6 +765,5 @@ class ENC28J60(SPIChip):
 
     def close(self):
         """Stops the chip; nothing is received from here on."""
-        self._operate(_SRC, _SRC)
-        sleep_ms(2)
-        self._forget()
+        self._soft_reset()
+        self._state[_WAITING] = 0

@@ -14,23 +14,30 @@ from .w5500 import W5500
 _COMMON = const(0)
 _SOCKET = const(1)
 
+_IMR = const(0x16)
 _RMSR = const(0x1A)
 _TMSR = const(0x1B)
-_IMR = const(0x16)
-_SN_MR2 = const(0x2F)
+_MR2 = const(0x30)
 _PHYSR = const(0x3C)
+_NETLCKR = const(0x71)
 _VERR = const(0x80)
+_G_IEN = const(0x40)  # MR2: the interrupt pin works
+_UNLOCKED = const(0x3A)
 
+_SN_RXBUF_SIZE = const(0x1E)
+_SN_TXBUF_SIZE = const(0x1F)
+_SN_MR2 = const(0x2F)
 _MACRAW = const(0x04)
 _MF = const(0x40)
 _MMBLK = const(0x20)
 _IPV6BLK = const(0x10)
 
-# Words of the W5500's state.
-_WAITING = const(0)
+# Words of the W5500's state, and its box.
 _RX_ROOM = const(1)
-_READ_AT = const(3)
-_WRITE_AT = const(4)
+_TX_ROOM = const(2)
+_READ_AT = const(22)
+_WRITE_AT = const(23)
+_HEAD = const(14)
 
 _RING = const(0x1FFF)
 _RX_HIGH = const(0x60)
@@ -42,31 +49,29 @@ _TAGGED = const(1518)
 _BASES = (0x0000, 0x0400, 0x4000, 0x6000)
 
 
+def _beginnings(room):
+    # How many views of a buffer's beginnings there are (spi.py).
+    return ((room + 31) >> 5) + 1
+
+
 class W5100S(W5500):
     """Arguments and errors are those of `W5500`."""
 
     _NAME = "W5100S"
     _VERSION = 0x51
     _VERSION_AT = _VERR
-    _SIZE = 8192
     _PHY_AT = _PHYSR
     # A frame that begins after these positions, with its length or rounded up, may reach the end.
-    _GEOMETRY = (1, _RING, _RING - _TAGGED - 34, _RING - 1514 - 32, _RX_HIGH, _TX_HIGH)
+    _GEOMETRY = (8192, 1, _RING, _RING - _TAGGED - 34, _RING - 1514 - 32, _RX_HIGH, _TX_HIGH)
 
     def __init__(self, *args, **kwargs):
-        self._rx_steps = self._tx_steps = ()
         piece = memoryview(bytearray(32))
         self._piece = piece
         # Exact lengths, put together from powers of two.
         self._powers = tuple([piece[: 1 << n] for n in range(5)])
         super().__init__(*args, **kwargs)
-        self._rx_open = memoryview(self._rx_command)[:3]
+        self._rx_open = self._rx_command[:3]
         self._tx_open = self._tx_command
-
-    def _command(self, space, at, room, write):
-        frame = bytearray(3 + room)
-        self._aim(frame, space, at, write)
-        return frame
 
     def _aim(self, frame, space, at, write):
         at += _BASES[space]
@@ -77,67 +82,68 @@ class W5100S(W5500):
     def _sn_mr(self):
         return _MACRAW if self._open_filter else _MACRAW | _MF
 
-    def _configure(self):
-        # Two bits a socket, from the lowest: all 8 KB to socket 0, which leaves nothing.
-        self._put(_COMMON, _RMSR, 3)
-        self._put(_COMMON, _TMSR, 3)
+    def _set_up(self):
+        # All 8 KB to socket 0. RMSR and TMSR have two bits for each socket, from the lowest; the
+        # registers of the sockets have KB.
+        for common, register in ((_RMSR, _SN_RXBUF_SIZE), (_TMSR, _SN_TXBUF_SIZE)):
+            self._put(_COMMON, common, 3)
+            for n in range(3, -1, -1):
+                self._put(_SOCKET, (n << 8) + register, 0 if n else 8)
         block = 0
         if not self._open_filter:
             block = _IPV6BLK | (0 if self._multicast else _MMBLK)
         self._put(_SOCKET, _SN_MR2, block)
+        self._put(_COMMON, _MR2, self._get(_COMMON, _MR2) | _G_IEN)
         self._put(_COMMON, _IMR, 0 if self.interrupt is None else 1)
 
-    def _steps(self, buf, room):
-        if buf is self._rx_buf and self._rx_steps:
-            return self._rx_steps
-        if buf is self._tx_buf and self._tx_steps:
-            return self._tx_steps
-        view = memoryview(buf)
-        return [view[at : min(at + 32, room)] for at in range(0, room, 32)]
+    def _configure(self):
+        # The address can be written only while this lock is open.
+        self._put(_COMMON, _NETLCKR, _UNLOCKED)
+        return super()._configure()
 
-    def _adopt_rx(self, buf):
-        super()._adopt_rx(buf)
-        self._rx_steps = ()
-        self._rx_steps = self._steps(buf, self._state[_RX_ROOM])
+    def _views(self, buf):
+        # Behind the beginnings of the buffer its steps of 32 bytes.
+        views = super()._views(buf)
+        room = min(len(buf), 1514)
+        if len(views) == _beginnings(room):
+            view = memoryview(buf)
+            views += [view[at : min(at + 32, room)] for at in range(0, room, 32)]
+        return views
 
-    def _adopt_tx(self, buf):
-        super()._adopt_tx(buf)
-        self._tx_steps = ()
-        self._tx_steps = self._steps(buf, min(len(buf), 1514))
-
-    def _take_round(self):
+    def _take_round(self, most):
         # Reads a frame that may reach the end of the ring: its length, or -1 if it cannot be.
         state = self._state
         offset = state[_READ_AT] & _RING
-        head = self._rx_head
-        for _ in range(2):
-            self._open_ring(self._rx_open, offset, _RX_HIGH)
-            self._rx_piece(head, 3, 1)
-            if offset == _RING:
-                self._cs(1)
-                self._open_ring(self._rx_open, 0, _RX_HIGH)
-            self._rx_piece(head, 4, 1)
-            if offset == _RING - 1:
-                self._cs(1)
-                self._open_ring(self._rx_open, 0, _RX_HIGH)
-            length = (head[3] << 8 | head[4]) - 2
-            if _MIN <= length <= _TAGGED and length + 2 <= state[_WAITING]:
-                if length <= state[_RX_ROOM]:
-                    self._take_rest((offset + 2) & _RING, length)
-                self._cs(1)
-                return length
+        box = self._box
+        self._open_ring(self._rx_open, offset, _RX_HIGH)
+        self._rx_piece(box, _HEAD + 3, 1)
+        if offset == _RING:
             self._cs(1)
-        return -1
+            self._open_ring(self._rx_open, 0, _RX_HIGH)
+        self._rx_piece(box, _HEAD + 4, 1)
+        if offset == _RING - 1:
+            self._cs(1)
+            self._open_ring(self._rx_open, 0, _RX_HIGH)
+        length = (box[_HEAD + 3] << 8 | box[_HEAD + 4]) - 2
+        if length < _MIN or length > _TAGGED or length + 2 > most:
+            length = -1
+        elif length <= state[_RX_ROOM]:
+            self._take_rest((offset + 2) & _RING, length)
+        self._cs(1)
+        return length
 
     def _take_rest(self, offset, length):
         # The rest of a frame, from `offset` of the ring, where the chip's address stands already.
-        buf = self._rx_buf
+        way = self._way_in
+        buf = way[0]
+        views = way[1]
+        steps = _beginnings(self._state[_RX_ROOM])
         room = _RING + 1 - offset  # before the end of the ring
         if length < room:
             room = length
         at = room & ~31
         if at:
-            self._read(self._rx_views[at >> 5])
+            self._read(views[at >> 5])
         self._rx_piece(buf, at, room - at)
         if length == room:
             return
@@ -148,20 +154,23 @@ class W5100S(W5500):
             at = length
         self._rx_piece(buf, room, at - room)
         while at < length:
-            self._read(self._rx_steps[at >> 5])
+            self._read(views[steps + (at >> 5)])
             at += 32
 
     def _put_round(self, length):
         # Writes a frame that may reach the end of the ring.
+        way = self._way_out
+        buf = way[0]
+        views = way[1]
+        steps = _beginnings(self._state[_TX_ROOM])
         offset = self._state[_WRITE_AT] & _RING
-        buf = self._tx_buf
         self._open_ring(self._tx_open, offset, _TX_HIGH)
         room = _RING + 1 - offset
         if length < room:
             room = length
         at = room & ~31
         if at:
-            self._write(self._tx_views[at >> 5])
+            self._write(views[at >> 5])
         self._tx_piece(buf, at, room - at)
         if length > room:
             self._cs(1)
@@ -171,7 +180,7 @@ class W5100S(W5500):
                 at = length
             self._tx_piece(buf, room, at - room)
             while at < length:
-                self._write(self._tx_steps[at >> 5])
+                self._write(views[steps + (at >> 5)])
                 at += 32
         self._cs(1)
 

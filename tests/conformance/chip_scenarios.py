@@ -6,7 +6,10 @@ import sys
 if __file__.count("/") > 2:
     sys.path.append(__file__.rsplit("/", 3)[0])
 
-from tests.models.kit import BROADCAST, MAC, OTHER, Kit, frame
+from smolmpy import Interface
+from tests.models.kit import BROADCAST, MAC, OTHER, Kit, frame, join
+
+_POLLED = 10  # a word of the drivers' states
 
 SIZES = (60, 61, 62, 63, 64, 65, 95, 96, 97, 127, 128, 129, 590, 1023, 1024, 1025, 1513, 1514)
 
@@ -123,15 +126,23 @@ def interrupts(name):
 
 
 def mute_interrupt(name):
-    """The wire of the interrupt pin is broken: frames are late, not lost."""
+    """The wire of the interrupt pin is broken: frames are a second late, not lost."""
     k = Kit(name, True)
     k.driver.interrupt = lambda: 1
-    k.model.inject(frame(100))
-    for _ in range(32):
-        got = k.receive()
-        if got:
-            break
-    assert got == frame(100)
+    k.driver._gather()
+    k.model.advance(1000000)
+    assert k.receive() == 0
+    for _ in range(3):
+        k.model.inject(frame(100))
+        waited = 0
+        while True:
+            got = k.receive()
+            if got:
+                break
+            k.model.advance(10000)
+            waited += 10
+        assert got == frame(100) and 900 < waited <= 1000, waited
+        assert k.receive() == 0
 
 
 def overrun(name):
@@ -178,26 +189,53 @@ def between(name):
 
 
 def stall(name):
-    """The transmitter stops: it is noticed within a bound, and set going again."""
-    k = Kit(name)
-    for stalls in (1, 3):
-        k.model.tx_stalls = stalls
-        before = k.count("tx_stalls")
-        calls = lost = 0
-        while k.model.tx_stalls or lost < 1:
-            result = k.transmit(frame(400, calls, OTHER))
-            assert result in (0, -11, -5), result
-            calls += 1
-            lost += result == -5 or k.count("tx_stalls") > before
-            assert calls < 200
-        assert k.count("tx_stalls") > before
-        k.model.advance(2000)
-        for _ in range(40):
-            k.driver.receive(k.rx)
-            if k.transmit(frame(60, 1, OTHER)) == 0:
-                break
-        k.model.advance(2000)
+    """The transmitter stops: that is noticed after some ms, and what is done about it grows."""
+    for interrupt in (False, True):
+        for level in (1, 2, 3):
+            k = Kit(name, interrupt)
+            k.works()
+            assert k.transmit(frame(400, 1, OTHER)) == 0
+            k.model.hang(level)
+            k.leaves(frame(401, level, OTHER), 400)
+            assert k.count("tx_stalls") == level
+            assert k.count("restarts") == level - 1
+            assert k.model.pin_resets == 1 + (level == 3)
+            k.works()
+            # What was learned is forgotten: the next hang begins with the least again.
+            assert k.transmit(frame(402, 1, OTHER)) == 0
+            k.model.hang(1)
+            k.leaves(frame(403, level, OTHER), 200)
+            assert k.count("restarts") == level - 1
+
+
+def hang(name):
+    """A hang that nothing helps against for half a second costs little more than that."""
+    for interrupt in (False, True):
+        k = Kit(name, interrupt)
         k.works()
+        assert k.transmit(frame(400, 1, OTHER)) == 0
+        k.model.hang(1, 500)
+        start = k.model.now
+        k.leaves(frame(401, 2, OTHER), 1500)
+        passed = (k.model.now - start) // 1000000
+        assert 500 <= passed < 800, passed
+        k.works()
+
+
+def slow_line(name):
+    """A frame that is on the line for long, as between collisions, is no stall."""
+    k = Kit(name)
+    k.model.line_ns = 40 * 1000000
+    data = frame(401, 1, OTHER)
+    assert k.transmit(frame(400, 1, OTHER)) == 0
+    refused = 0
+    while k.transmit(data) == -11:
+        k.model.advance(1000)
+        refused += 1
+    assert 20 < refused < 45, refused
+    assert k.count("tx_stalls") == 0 and k.count("restarts") == 0
+    k.model.advance(50000)
+    assert k.model.sent[-1] == data
 
 
 def brown_out(name):
@@ -216,34 +254,278 @@ def brown_out(name):
         k.transmit(frame(500, 1, OTHER))
         for _ in range(64):
             k.driver.receive(k.rx)
-            if k.count("restarts") == 3:
-                break
+            k.model.advance(20000)
         assert k.count("restarts") == 3
         k.works()
+
+
+def cut_off(name):
+    """A chip that is reset while a frame is read has not sent it whole: it is not delivered."""
+    for interrupt in (False, True):
+        for size in (60, 300, 1514):
+            for at in range(0, size + 80, 40 if size > 100 else 3):
+                k = Kit(name, interrupt)
+                data = frame(size, at)
+                assert k.model.inject(data)
+                k.model.at_byte(at + 1, k.model.reset_chip)
+                got = k.receive()
+                if isinstance(got, bytes):
+                    assert got == data, (size, at)
+                k.model.events.clear()
+                for _ in range(60):
+                    k.driver.receive(k.rx)
+                    k.model.advance(20000)
+                k.works()
+
+
+def deaf(name):
+    """After a brown-out the interrupt pin stays idle: the chip is looked at all the same, once a
+    second and no more, and the interface has a program sleep no longer than that."""
+    k = Kit(name, True)
+    m, d = k.model, k.driver
+    iface = Interface(d, MAC)
+    iface.add_address("192.168.69.1/24")
+
+    def sleep():
+        """As a program: what is due is done, until there is nothing more; then it sleeps."""
+        for _ in range(100):
+            iface.poll(m.ticks_ms())
+            delay = iface.poll_delay(m.ticks_ms())
+            if delay:
+                break
+        assert 0 < delay <= 1000, delay
+        m.advance(1000 * delay)
+
+    sleep()
+    m.reset_counts()
+    for _ in range(20):
+        sleep()
+    assert m.transactions <= 20 * 8, m.transactions
+    assert m.now > 20 * 1000000000
+    # However often it is asked.
+    m.reset_counts()
+    looks = 0
+    for _ in range(5000):
+        before = m.bytes
+        iface.poll(m.ticks_ms())
+        m.advance(1000)
+        looks += m.bytes > before
+    assert 4 <= looks <= 6, looks
+    m.reset_chip()
+    start = m.now
+    while not m.inject(frame(60)):
+        sleep()
+        assert m.now - start < 2500000000, "deaf"
+    assert m.intn() == 0
+    assert k.count("restarts") == 1
+    k.expect(frame(60))
+
+
+def deaf_asyncio(name):
+    """The task of the interface sleeps no longer either, although a pin wakes it."""
+    try:
+        from smolmpy import aio, net
+    except ImportError:
+        return "SKIP no asyncio of MicroPython's"
+    k = Kit(name, True)
+    m = k.model
+    iface = Interface(k.driver, MAC)
+    net.setup(iface, m.ticks_ms, lambda device, ms: m.advance(1000 * ms))
+    try:
+        for _ in range(3):
+            net.pump()
+        pump = aio._Pump(60000)
+        assert 0 < pump._limited(net.delay()) <= 1000
+        m.reset_chip()
+        start = m.now
+        while not m.inject(frame(60)):
+            m.advance(1000 * pump._limited(net.delay()))
+            net.pump()
+            assert m.now - start < 2500000000, "deaf"
+        # So does whoever waits for something.
+        start = m.now
+        net.rest()
+        assert m.now - start <= 1000000000
+    finally:
+        net.iface = None
+        net.up = False
+
+
+def slow_start(name):
+    """A chip may take its time: after power-on, after a reset by its pin, and after one by its
+    command."""
+    for wired in (True, False):
+        k = Kit(name)
+        m = k.model
+        m.boot_ns = m.reset_ns = 150 * 1000000
+        m.reset_chip()
+        m.silent_until = m.now + m.boot_ns
+        k.driver = join(m, type(k.driver), m.rst if wired else None, True, mac=MAC)
+        assert k.count("restarts") == 0
+        k.works()
+        m.reset_chip()
+        # It waits for the chip, not the caller for it.
+        for _ in range(200):
+            before = m.now
+            assert k.driver.receive(k.rx) in (0, -5)
+            assert m.now - before < 5000000
+            m.advance(10000)
+        assert k.count("restarts") == 1
+        k.works()
+
+
+def reset_pin(name):
+    """A chip that hears no command is reset by its pin, and given the time that it needs."""
+    for interrupt in (False, True):
+        k = Kit(name, interrupt)
+        k.model.boot_ns = 60 * 1000000
+        k.works()
+        k.model.wedge()
+        k.recovers((-5, -19), 3000, 10)
+        assert k.model.pin_resets == 2 and k.count("restarts") == 1
+        # A pin that leads nowhere: it is tried again, but not in vain each time.
+        k.model.wedge()
+        k.driver._rst = lambda level: None
+        k.driver._gather()
+        for _ in range(400):
+            assert k.driver.receive(k.rx) in (0, -5, -19)
+            k.model.advance(10000)
+        assert k.count("restarts") == 1
+        assert k.count("resets") <= 3 + 2 + 2 * (4000 // 500)
+
+
+def slow_bus(name):
+    """At 1 MHz, the default of a port, and slower, a short frame has left before the host has
+    written its next byte."""
+    for mhz in (1, 0.25):
+        k = Kit(name)
+        k.model.byte_ns = int(8000 / mhz)
+        frames = [frame(60 + n % 7, n, OTHER) for n in range(100)]
+        for data in frames:
+            for _ in range(8):
+                result = k.transmit(data)
+                if result != -11:
+                    break
+                k.model.advance(1000)
+            assert result == 0, result
+        k.model.advance(3000)
+        assert k.model.sent == frames[-64:]
+        assert k.count("tx_frames") == 100 and k.count("tx_stalls") == 0
+        k.works()
+
+
+def bus_errors(name):
+    """machine.SPI raises in the middle of a transaction: nothing comes out, chip select is high,
+    and what follows is right."""
+    for interrupt in (False, True):
+        k = Kit(name, interrupt)
+        m, d = k.model, k.driver
+        errors = 0
+        for at in range(0, 400, 7):
+            m.inject(frame(200, at))
+            m.break_bus(at)
+            n = d.receive(k.rx)
+            assert n in (0, 200, -5), n
+            assert m.cs.level == 1
+            if n == 200:
+                assert bytes(k.rx[:n]) == frame(200, at)
+            m.events.clear()
+            m.break_bus(at)
+            result = k.transmit(frame(200, at, OTHER))
+            assert result in (0, -5, -11), result
+            assert m.cs.level == 1
+            m.events.clear()
+            errors = k.count("bus_errors")
+            for _ in range(6):
+                m.advance(20000)
+                d.receive(k.rx)
+            k.works()
+        assert errors > 30
+        # Only errors: it ends, and is over when they are.
+        broken = m.write, m.readinto, m.write_readinto
+
+        def fail(*args):
+            raise OSError(5)
+
+        d._write = d._read = d._exchange = fail
+        d._gather()
+        d._way_in = (None, None) + d._parts_in
+        d._ways_in.clear()
+        for _ in range(100):
+            assert d.receive(k.rx) in (0, -5, -19)
+            assert k.transmit(frame(60)) in (-5, -11, -19)
+            assert not d.link()
+            assert m.cs.level == 1
+            m.advance(20000)
+        d._write, d._read, d._exchange = broken
+        d._gather()
+        d._ways_in.clear()
+        d._ways_out.clear()
+        for _ in range(100):
+            d.receive(k.rx)
+            m.advance(20000)
+        k.works()
+
+
+def ctrl_c(name):
+    """Ctrl-C in the middle of a transaction comes out, with chip select high; the next calls are
+    right."""
+    for at in range(0, 250, 11):
+        k = Kit(name, True)
+        m = k.model
+        m.inject(frame(200))
+        m.cut_off(at, KeyboardInterrupt())
+        for receive in (True, False):
+            try:
+                k.receive() if receive else k.transmit(frame(200, 1, OTHER))
+            except KeyboardInterrupt:
+                assert m.cs.level == 1
+        m.events.clear()
+        for _ in range(60):
+            k.driver.receive(k.rx)
+            m.advance(20000)
+        k.works()
+
+
+def counters(name):
+    """`resets` counts attempts, `restarts` those after which the chip worked."""
+    k = Kit(name)
+    assert k.count("resets") == k.count("restarts") == 0
+    k.model.stuck = 0
+    for _ in range(300):
+        assert k.driver.receive(k.rx) in (0, -5, -19)
+        k.model.advance(10000)
+    assert k.count("restarts") == 0 and k.count("resets") >= 5
+    k.model.stuck = None
+    k.recovers()
+    assert k.count("restarts") == 1
 
 
 def unplugged(name):
     """No chip answers: -ENODEV for as long as that lasts, in bounded time; then it works again."""
     for level in (0x00, 0xFF):
-        k = Kit(name)
-        k.works()
-        k.model.stuck = level
-        codes = [k.driver.receive(k.rx) for _ in range(40)]
-        assert codes[-1] == -19
-        assert set(codes) <= {0, -5, -19}
-        assert k.transmit(frame(60)) == -19
-        assert not k.driver.link()
-        k.model.reset_counts()
-        assert k.driver.receive(k.rx) == -19
-        assert k.model.bytes < 2000
-        k.model.stuck = None
-        k.recovers()
-        # The same, with nothing on the line.
-        k = Kit(name)
-        k.model.stuck = level
-        for _ in range(40):
-            k.driver.receive(k.rx)
-        assert k.transmit(frame(60)) == -19
+        for reset in (True, False):
+            k = Kit(name)
+            if not reset:
+                k.driver._rst = None
+            k.works()
+            k.model.stuck = level
+            codes = [k.driver.receive(k.rx) for _ in range(40)]
+            assert codes[-1] == -19
+            assert set(codes) <= {0, -5, -19}
+            assert k.transmit(frame(60)) == -19
+            assert not k.driver.link()
+            k.model.reset_counts()
+            assert k.driver.receive(k.rx) == -19
+            assert k.model.bytes < 2000
+            k.model.stuck = None
+            k.recovers()
+            # The same, with nothing on the line.
+            k = Kit(name)
+            k.model.stuck = level
+            for _ in range(40):
+                k.driver.receive(k.rx)
+            assert k.transmit(frame(60)) == -19
 
 
 def not_there(name):
@@ -262,13 +544,45 @@ def not_there(name):
             assert "0x%02x" % level in text and "wiring" in text and "CS" in text, text
         else:
             raise AssertionError("no error")
-    for bad in (b"\x02\x00", b"\x01\x00\x00\x00\x00\x01", bytes(6)):
+    mac = b"\x02\0\0\0\0\x01"
+    for bad in (b"\x02\0", b"\x01\0\0\0\0\x01", bytes(6), "02-00-00-00-00-01", "foobar"):
         try:
             driver_class(model_class(), lambda *level: 1, mac=bad)
         except ValueError as e:
-            assert "mac" in str(e)
+            assert "mac" in str(e) and "6 bytes" in str(e) and repr(bad) in str(e), e
         else:
             raise AssertionError("no error")
+    m = model_class()
+    for name, spi, pins in (
+        ("cs", m, (17,)),
+        ("cs", m, (None,)),
+        ("reset", m, (m.cs, 20)),
+        ("interrupt", m, (m.cs, m.rst, 21)),
+        ("spi", 0, (m.cs,)),
+        ("spi", None, (m.cs,)),
+    ):
+        try:
+            driver_class(spi, *pins, mac=mac)
+        except TypeError as e:
+            assert str(e).startswith(name + ":") and "machine." in str(e), e
+        else:
+            raise AssertionError("no error")
+
+
+def clock(name):
+    """Without a clock of its own a driver takes the one of the board."""
+    from tests.models.kit import classes
+
+    model_class, driver_class = classes(name)
+    m = model_class()
+    m.boot_ns = 1000000
+    # The model's time passes with its bytes only; a driver that sleeps for longer is told so.
+    driver = driver_class(m, m.cs, None, m.intn, mac=MAC, sleep_ms=m.sleep_ms)
+    assert 0 <= driver._ticks() < 1 << 62
+    rx = bytearray(1514)
+    assert driver.receive(rx) == 0
+    m.inject(frame(60))
+    assert driver.receive(rx) == 60
 
 
 def corrupt_lengths(name):
@@ -287,7 +601,7 @@ def corrupt_lengths(name):
         before = k.count("rx_errors")
         k.model.inject(frame(100))
         k.model.inject(frame(101))
-        k.recovers(tries=12)
+        k.recovers()
         assert k.count("rx_errors") > before, value
     assert k.count("restarts") == 0
 
@@ -321,17 +635,17 @@ def link(name):
     for n in range(200):
         assert k.transmit(frame(80, n, OTHER)) in (0, -11, -5)
         assert d.receive(k.rx) in (0, -5)
+        m.advance(5000)
     assert k.count("restarts") == 0
     if name == "enc28j60":
         m.set_link(True)
     else:
         m.linked = True
     assert d.link()
-    for _ in range(40):
-        d.receive(k.rx)
-        if k.transmit(frame(60, 1, OTHER)) == 0:
-            break
-    m.advance(2000)
+    # What was to be sent meanwhile is old.
+    before = len(m.sent)
+    k.leaves(frame(61, 1, OTHER))
+    assert len(m.sent) <= before + 2
     k.works()
 
 
@@ -344,12 +658,15 @@ def no_allocation(name):
     from tests.models.quiet import quiet
 
     k = Kit(name)
+    pin = [0]
+    k.driver.interrupt = lambda: pin[0]
+    k.driver._state[_POLLED] = 0
     bus = quiet(name, k.driver)
     rx, tx, receive, transmit = k.rx, k.tx, k.driver.receive, k.driver.transmit
     bus.length = 60
     receive(rx)
     transmit(tx, 60)
-    got = sent = bad = 0
+    got = sent = bad = idle = looks = 0
     heap_lock()
     try:
         for turn in range(1000):
@@ -363,7 +680,26 @@ def no_allocation(name):
                 bad += 1
             if transmit(tx, n) == 0:
                 sent += 1
+        # An idle pin, and now and then a look.
+        bus.spoil = False
+        pin[0] = 1
+        for turn in range(1000):
+            if receive(rx) == 0:
+                idle += 1
+            else:
+                looks += 1
+        pin[0] = 0
+        # A chip that is lost, and comes back.
+        bus.gone = True
+        for turn in range(300):
+            receive(rx)
+            transmit(tx, 60)
+        bus.gone = False
+        for turn in range(300):
+            receive(rx)
     finally:
         heap_unlock()
+    assert idle > 900 and looks > 3, (idle, looks)
+    assert k.count("restarts") > 0
     assert got > 960 and sent > 960, (got, sent, bad)
     assert bad >= 5, bad

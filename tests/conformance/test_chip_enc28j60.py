@@ -46,6 +46,54 @@ def test_brown_out():
     return chip.brown_out(NAME)
 
 
+def test_hang():
+    return chip.hang(NAME)
+
+
+def test_slow_line():
+    return chip.slow_line(NAME)
+
+
+def test_cut_off():
+    return chip.cut_off(NAME)
+
+
+def test_deaf():
+    return chip.deaf(NAME)
+
+
+def test_deaf_asyncio():
+    return chip.deaf_asyncio(NAME)
+
+
+def test_slow_start():
+    return chip.slow_start(NAME)
+
+
+def test_reset_pin():
+    return chip.reset_pin(NAME)
+
+
+def test_bus_errors():
+    return chip.bus_errors(NAME)
+
+
+def test_ctrl_c():
+    return chip.ctrl_c(NAME)
+
+
+def test_counters():
+    return chip.counters(NAME)
+
+
+def test_slow_bus():
+    return chip.slow_bus(NAME)
+
+
+def test_clock():
+    return chip.clock(NAME)
+
+
 def test_unplugged():
     return chip.unplugged(NAME)
 

@@ -1,13 +1,13 @@
 """The driver of the W5100S, against the model of the chip."""
 
 import chip_scenarios as chip
-from tests.models.kit import OTHER, Kit, frame
+from tests.models.kit import MAC, OTHER, Kit, frame
 
 NAME = "w5100s"
 
 # Words of the driver's state.
-_READ_AT = 3
-_WRITE_AT = 4
+_READ_AT = 22
+_WRITE_AT = 23
 
 
 def test_sizes():
@@ -48,6 +48,54 @@ def test_stall():
 
 def test_brown_out():
     return chip.brown_out(NAME)
+
+
+def test_hang():
+    return chip.hang(NAME)
+
+
+def test_slow_line():
+    return chip.slow_line(NAME)
+
+
+def test_cut_off():
+    return chip.cut_off(NAME)
+
+
+def test_deaf():
+    return chip.deaf(NAME)
+
+
+def test_deaf_asyncio():
+    return chip.deaf_asyncio(NAME)
+
+
+def test_slow_start():
+    return chip.slow_start(NAME)
+
+
+def test_reset_pin():
+    return chip.reset_pin(NAME)
+
+
+def test_bus_errors():
+    return chip.bus_errors(NAME)
+
+
+def test_ctrl_c():
+    return chip.ctrl_c(NAME)
+
+
+def test_counters():
+    return chip.counters(NAME)
+
+
+def test_slow_bus():
+    return chip.slow_bus(NAME)
+
+
+def test_clock():
+    return chip.clock(NAME)
 
 
 def test_unplugged():
@@ -138,3 +186,41 @@ def test_end_of_the_ring():
                 k.expect(frame(n, n))
                 k.sends(frame(n, n, OTHER))
     assert k.count("rx_errors") == 0
+
+
+def test_pings_are_ours():
+    """4.1 MR.PB: the stack in the chip leaves them alone, after a brown-out as well."""
+    k = Kit(NAME, mac=None)
+    ping = bytearray(frame(98))
+    ping[23] = 1  # ICMP
+    ping[30:34] = bytes(4)  # to the address that the chip has: none
+    for _ in range(2):
+        assert k.model.inject(bytes(ping))
+        assert k.model.own_answers == 0
+        assert k.receive() == bytes(ping)
+        k.model.reset_chip()
+        k.recovers()
+
+
+def test_mode_register():
+    """MR reads 0x03 after a reset, and keeps that."""
+    k = Kit(NAME)
+    assert k.model.common[0] == 0x13
+
+
+def test_locked_address():
+    """NETLCKR may be closed."""
+    Kit("w5100s")
+    k = Kit(NAME)
+    k.model.locked = True
+    k.model.reset_chip()
+    k.recovers()
+    assert bytes(k.model.common[9:15]) == MAC
+
+
+def test_interrupt_enable():
+    """The pin works only with MR2.G_IEN; other bits of MR2 are not ours."""
+    k = Kit(NAME, True)
+    assert k.model.common[0x30] == 0x40
+    k.model.inject(frame(60))
+    assert k.model.intn() == 0

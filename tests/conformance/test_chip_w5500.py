@@ -46,6 +46,54 @@ def test_brown_out():
     return chip.brown_out(NAME)
 
 
+def test_hang():
+    return chip.hang(NAME)
+
+
+def test_slow_line():
+    return chip.slow_line(NAME)
+
+
+def test_cut_off():
+    return chip.cut_off(NAME)
+
+
+def test_deaf():
+    return chip.deaf(NAME)
+
+
+def test_deaf_asyncio():
+    return chip.deaf_asyncio(NAME)
+
+
+def test_slow_start():
+    return chip.slow_start(NAME)
+
+
+def test_reset_pin():
+    return chip.reset_pin(NAME)
+
+
+def test_bus_errors():
+    return chip.bus_errors(NAME)
+
+
+def test_ctrl_c():
+    return chip.ctrl_c(NAME)
+
+
+def test_counters():
+    return chip.counters(NAME)
+
+
+def test_slow_bus():
+    return chip.slow_bus(NAME)
+
+
+def test_clock():
+    return chip.clock(NAME)
+
+
 def test_unplugged():
     return chip.unplugged(NAME)
 
@@ -105,3 +153,17 @@ def test_absurd_size():
     k.model.rx_wr = k.model.rx_freed + 20000
     assert k.driver.receive(k.rx) == -5
     k.works()
+
+
+def test_pings_are_ours():
+    """4.1 MR.PB: the stack in the chip leaves them alone, after a brown-out as well."""
+    k = Kit(NAME, mac=None)
+    ping = bytearray(frame(98))
+    ping[23] = 1  # ICMP
+    ping[30:34] = bytes(4)  # to the address that the chip has: none
+    for _ in range(2):
+        assert k.model.inject(bytes(ping))
+        assert k.model.own_answers == 0
+        assert k.receive() == bytes(ping)
+        k.model.reset_chip()
+        k.recovers()

@@ -1,5 +1,9 @@
 """A model of the ENC28J60, from the data sheet DS39662E and the errata DS80349C. See spi.py.
 
+From elsewhere: the transmitter may stop with TXRTS set and neither TXIF nor TXERIF (RIOT, issue
+9043 and drivers/enc28j60; EtherCard; Linux restarts the chip after a timeout), and TXRST does not
+clear TXRTS (Linux, enc28j60.c, and the example of module 13 clear it themselves).
+
 Errata that a driver must live with are behaviour here: EIR.PKTIF is never seen (module 6), an
 aborted transmission leaves the transmitter stuck until ECON1.TXRST (module 12), the receive buffer
 must begin at 0 (module 5) and ERXRDPT must be odd (module 14), and a reset takes a millisecond
@@ -7,20 +11,6 @@ that ESTAT.CLKRDY does not tell of (module 2).
 """
 
 from tests.models.spi import SPIModel
-
-try:
-    from time import ticks_diff, ticks_us
-except ImportError:
-    try:
-        from time import perf_counter_ns
-
-        def ticks_us():
-            return perf_counter_ns() // 1000
-
-        def ticks_diff(a, b):
-            return a - b
-    except ImportError:
-        ticks_us = None
 
 # Registers of all banks (3.1).
 EIE, EIR, ESTAT, ECON2, ECON1 = 0x1B, 0x1C, 0x1D, 0x1E, 0x1F
@@ -64,6 +54,7 @@ LATECOL, RXBUSY, TXABRT, CLKRDY = 0x10, 0x04, 0x02, 0x01
 PHCON1, PHSTAT1, PHID1, PHID2, PHCON2, PHSTAT2 = 0x00, 0x01, 0x02, 0x03, 0x10, 0x11
 PHIE, PHIR, PHLCON = 0x12, 0x13, 0x14
 
+_CLOCK_NS = 300000  # 2.2: from a reset by the pin until ESTAT.CLKRDY
 _MII_NS = 10240  # 3.3.1
 _FCS = b"\x46\x43\x53\x21"
 
@@ -72,6 +63,7 @@ class ENC28J60Model(SPIModel):
     """`revision` is EREVID: 2, 4, 5 or 6 for B1, B4, B5, B7."""
 
     name = "ENC28J60"
+    rst_ns = 400  # table 16-4
 
     def __init__(self, revision=6):
         SPIModel.__init__(self)
@@ -82,6 +74,7 @@ class ENC28J60Model(SPIModel):
         self.resets = 0
         self._power_on()
         self._reset_at = None
+        self.clock_at = 0
 
     # ---- faults and the wire ----
 
@@ -89,6 +82,12 @@ class ENC28J60Model(SPIModel):
         """A brown-out, long enough ago that the chip is ready again."""
         SPIModel.reset_chip(self)
         self._reset_at = None
+        self.clock_at = 0
+
+    def wedge(self):
+        SPIModel.wedge(self)
+        self._reset_at = None
+        self.clock_at = 0
 
     def set_link(self, linked):
         if linked != self.linked:
@@ -103,7 +102,7 @@ class ENC28J60Model(SPIModel):
 
     def inject(self, frame):
         """A frame, without FCS, from the wire: True if the chip keeps it."""
-        if self.stuck is not None or not self.linked or not self.econ1 & RXEN:
+        if self.silence() is not None or not self.linked or not self.econ1 & RXEN:
             return False
         if not self.bank[2][0] & 1:  # MACON1.MARXEN
             return False
@@ -147,7 +146,8 @@ class ENC28J60Model(SPIModel):
     def _power_on(self):
         self.resets += 1
         self.forgiving = self.lenient = False
-        self._reset_at = ticks_us() if ticks_us is not None else None
+        self._reset_at = self.now
+        self.clock_at = self.now + self.boot_ns + _CLOCK_NS
         self.memory = bytearray(8192)
         self.bank = [bytearray(0x1B) for _ in range(4)]
         self.econ1 = 0
@@ -256,13 +256,17 @@ class ENC28J60Model(SPIModel):
 
     def _start(self, op):
         if self._reset_at is not None:
-            if ticks_diff(ticks_us(), self._reset_at) < 1000:
+            if self.now - self._reset_at < 1000000:
                 self.fail("access within 1 ms of a reset", "DS80349C, module 2")
             self._reset_at = None
         kind, at = op >> 5, op & 31
         self._op = op
         if op == 0xFF:
+            if self.wedged:
+                return
+            self._cured(2)
             self._power_on()
+            self.clock_at = 0  # module 2: CLKRDY stays set
             self._op = op
             return
         if kind == 1 and op != 0x3A or kind == 3 and op != 0x7A or kind > 5:
@@ -305,6 +309,8 @@ class ENC28J60Model(SPIModel):
         return value
 
     def _write_memory(self, value):
+        if self.wedged:
+            return
         at = self.ewrpt
         if self.word(0, 8) <= at <= self.word(0, 0x0A):
             self.fail("host writes into the receive buffer at 0x%04x" % at, "3.2.1")
@@ -315,13 +321,19 @@ class ENC28J60Model(SPIModel):
 
     # ---- registers ----
 
+    def _check_clock(self, at):
+        if self._is_mac(at) and self.now < self.clock_at:
+            self.fail("MAC or MII register without a clock", "2.2 ESTAT.CLKRDY")
+
     def _read(self, at):
+        self._check_clock(at)
         if at == EIE:
             return self.eie
         if at == EIR:
             return self.flags
         if at == ESTAT:
-            return self.estat | (0 if self._int_level() else 0x80)
+            ready = CLKRDY if self.now >= self.clock_at else 0
+            return self.estat & ~CLKRDY | ready | (0 if self._int_level() else 0x80)
         if at == ECON2:
             return self.econ2
         if at == ECON1:
@@ -345,6 +357,9 @@ class ENC28J60Model(SPIModel):
         return self.bank[bank][at]
 
     def _write(self, at, value, bits=False):
+        if self.wedged:
+            return
+        self._check_clock(at)
         if at == ECON1:
             self._write_econ1(value)
         elif at == ECON2:
@@ -371,8 +386,8 @@ class ENC28J60Model(SPIModel):
         old = self.econ1
         if value & (DMAST | CSUMEN):
             self.fail("DMA", "DS80349C: corrupts received packets")
-        if value & TXRST:
-            value &= ~TXRTS
+        if value & TXRST and not old & TXRST:
+            self._cured(1)
             self.transmits_until = None
             self.stuck_transmitter = False
         if value & RXRST:
@@ -382,7 +397,7 @@ class ENC28J60Model(SPIModel):
         if old & TXRTS and not value & TXRTS:
             self.transmits_until = None
         self.econ1 = value
-        if value & TXRTS and not old & TXRTS:
+        if value & TXRTS and not old & TXRTS and not value & TXRST:
             self._transmit()
 
     def _write_bank(self, bank, at, value):
@@ -485,12 +500,17 @@ class ENC28J60Model(SPIModel):
         if self.bank[2][2] >> 5 & 7 not in (1, 3, 5, 7) and n < 60:
             self.fail("a short frame is not padded", "6.5 MACON3.PADCFG")
         self._check_duplex()
+        if self.estat & (TXABRT | LATECOL):
+            self.fail("a new frame, and ESTAT still tells of an abort", "12.1.3")
         self.flags &= ~TXIF
-        if self.stuck_transmitter or self.tx_stalls:
+        if self.stuck_transmitter or self.tx_stalls or self.hung:
             self.tx_stalls = max(0, self.tx_stalls - 1)
             self.transmits_until = None
             return
-        self.transmits_until = self.now + (max(n, 60) + 24) * 800
+        self.transmits_until = self.now + (max(n, 60) + 24) * 800 + self.line_ns
+
+    def _hold(self):
+        self.transmits_until = None
 
     def _transmitted(self):
         start, end = self.word(0, 4), self.word(0, 6)

@@ -36,17 +36,23 @@ def frame(n, seed=0, to=MAC):
     return bytes(data)
 
 
+def join(m, driver_class, reset, interrupt, **options):
+    """A driver of the model `m`, in its time."""
+    options["ticks_ms"] = m.ticks_ms
+    options["sleep_ms"] = m.sleep_ms
+    return driver_class(m, m.cs, reset, m.intn if interrupt else None, **options)
+
+
 class Kit:
     """`model` and `driver`, and the frame buffers `rx` and `tx` as the interface has them."""
 
     def __init__(self, name, interrupt=False, room=1514, **options):
         model_class, driver_class = classes(name)
         options.setdefault("mac", MAC)
-        self.model = model_class()
+        self.model = m = model_class()
         self.rx = memoryview(bytearray(room + 2))[2:]
         self.tx = memoryview(bytearray(1516))[2:]
-        m = self.model
-        self.driver = driver_class(m, m.cs, m.rst, m.intn if interrupt else None, **options)
+        self.driver = join(m, driver_class, m.rst, interrupt, **options)
 
     def count(self, name):
         """One of the driver's counters."""
@@ -87,14 +93,28 @@ class Kit:
         self.expect(data)
         self.sends(frame(300, seed))
 
-    def recovers(self, codes=(-5,), tries=40):
-        """Within `tries` polls the chip works again; what was returned meanwhile is in `codes`."""
+    def recovers(self, codes=(-5,), ms=1200, step=20):
+        """Polled every `step` ms the chip works again within `ms`; what was returned meanwhile is
+        in `codes`."""
         seen = []
-        for _ in range(tries):
+        for _ in range(ms // step):
             n = self.driver.receive(self.rx)
             if n < 0:
                 seen.append(n)
+            self.model.advance(1000 * step)
         assert seen, "the fault was not noticed"
         for n in seen:
             assert n in codes, n
         self.works()
+
+    def leaves(self, data, ms=300):
+        """`data` is on the wire within `ms`, however often it is refused or lost."""
+        m = self.model
+        end = m.now + ms * 1000000
+        while m.now < end:
+            result = self.transmit(data)
+            assert result in (0, -5, -11, -19), result
+            m.advance(1000)
+            if result == 0 and m.sent and m.sent[-1] == data:
+                return
+        raise AssertionError("nothing left for %d ms" % ms)

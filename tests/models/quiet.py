@@ -5,16 +5,33 @@ frame of `length` bytes always waits and everything is sent at once; `spoil` giv
 an absurd length.
 """
 
+# Words of the drivers' states.
+_HELD = 21
+_READ_AT = 22
+_WRITE_AT = 23
+# ENC28J60
+_BANK = 21
+_NEXT = 23
+
 
 class Quiet:
     def __init__(self, driver):
         self.driver = driver
         self.length = 60
         self.spoil = False
+        self.gone = False
+        self.now = 0
         driver._write = self.write
         driver._read = self.readinto
         driver._exchange = self.exchange
         driver._cs = self.cs
+        driver._ticks = self.ticks_ms
+        driver._rst = driver._sleep = self.cs
+        driver._gather()
+
+    def ticks_ms(self):
+        self.now = (self.now + 7) & 0x3FFFFFFF
+        return self.now
 
     def cs(self, level):
         pass
@@ -29,7 +46,8 @@ class QuietWIZnet(Quiet):
 
     def __init__(self, driver):
         self.regs = bytearray(47)
-        self.regs[3] = driver._mode
+        self.mode = driver._sn_mr()
+        self.regs[3] = self.mode
         self.regs[5] = 0x10  # SENDOK
         self.regs[6] = 0x42
         self.answer = 0
@@ -60,7 +78,7 @@ class QuietWIZnet(Quiet):
                 self.received(0)
         elif buf is getattr(driver, "_rx_open", None):
             # The first read of a frame is its length, which the end of the ring may part.
-            if (buf[1] << 8 | buf[2]) & 0x1FFF == driver._state[3] & 0x1FFF:
+            if (buf[1] << 8 | buf[2]) & 0x1FFF == driver._state[_READ_AT] & 0x1FFF:
                 self.turn = 0
             elif self.turn != 1:
                 self.turn = 2
@@ -75,12 +93,15 @@ class QuietWIZnet(Quiet):
 
     def exchange(self, out, into):
         driver = self.driver
-        if into is driver._regs:
+        if self.gone:
+            for i in range(len(into)):
+                into[i] = 0
+        elif into is driver._regs:
             state = driver._state
-            self.received((state[3] - state[2]) & 0xFFFF)
+            self.received((state[_READ_AT] - state[_HELD]) & 0xFFFF)
             regs = self.regs
-            regs[39] = state[4] >> 8
-            regs[40] = state[4] & 0xFF
+            regs[39] = state[_WRITE_AT] >> 8
+            regs[40] = state[_WRITE_AT] & 0xFF
             for i in range(47):
                 into[i] = regs[i]
         elif out is driver._rx_command:
@@ -88,15 +109,24 @@ class QuietWIZnet(Quiet):
             into[3] = n >> 8
             into[4] = n & 0xFF
         else:
-            register = out[1 + driver._GEOMETRY[0]]
-            if register == 3:
-                into[3] = self.answer
-            elif register == 0:
-                into[3] = driver._mode
+            # A register: of the socket, or one that all have in common.
+            register = out[1 + driver._GEOMETRY[1]]
+            into[3] = 0
+            if out[2] >> 3 == 1 if driver._NAME == "W5500" else out[1] == 4:
+                if register == 3:
+                    into[3] = self.answer
+                elif register == 0:
+                    into[3] = self.mode
+            elif register == driver._VERSION_AT:
+                into[3] = driver._VERSION
+            elif register >= 9 and register < 15:
+                into[3] = driver.mac[register - 9]
 
 
-# EIR: TXIF; ECON1: RXEN; EPKTCNT: a frame.
-_REGISTERS = {0x1C: 0x08, 0x1F: 0x04, 0x19: 1}
+# EIR: TXIF; ECON1: RXEN; ESTAT: CLKRDY; EPKTCNT: a frame; EREVID.
+_REGISTERS = {0x1C: 0x08, 0x1F: 0x04, 0x1D: 0x01, 0x19: 1, 0x12: 6}
+# Where MAADR1 to MAADR6 have the bytes of the address.
+_ADDRESS = (4, 5, 2, 3, 0, 1)
 
 
 class QuietENC28J60(Quiet):
@@ -105,9 +135,12 @@ class QuietENC28J60(Quiet):
 
     def exchange(self, out, into):
         driver = self.driver
-        if out is driver._rx_command:
+        if self.gone:
+            for i in range(len(into)):
+                into[i] = 0
+        elif out is driver._rx_command:
             n = self.length + 4
-            after = driver._state[4] + 6 + n + (n & 1)
+            after = driver._state[_NEXT] + 6 + n + (n & 1)
             if after >= 0x1A00:
                 after -= 0x1A00
             if self.spoil:
@@ -120,6 +153,12 @@ class QuietENC28J60(Quiet):
         elif len(into) == 2:
             register = out[0]
             into[1] = _REGISTERS.get(register, 0)
+            if register == 0x1F:
+                into[1] |= driver._state[_BANK]
+        elif len(into) == 3:
+            into[2] = 0
+            if driver._state[_BANK] == 3 and out[0] < 6:
+                into[2] = driver.mac[_ADDRESS.index(out[0])]
 
 
 def quiet(name, driver):

@@ -2,8 +2,14 @@
 
 A model is strict: what the data sheet forbids raises `ModelError` with the section, rather than
 doing something. It counts bytes and transactions (falls of chip select), and keeps a time of its
-own in nanoseconds: 8 clocks a byte, and what a host spends around a transaction.
+own in nanoseconds: 8 clocks a byte, and what a host spends around a transaction. Its clock and
+its sleep are what a driver is given, so that nothing depends on how fast anything runs.
+
+A model must not confirm the driver beside it, so each says where it has its behaviours from: a
+section of the data sheet, or drivers that others wrote and use on silicon.
 """
+
+_EVER = 1 << 60
 
 
 class ModelError(Exception):
@@ -76,6 +82,8 @@ class SPIModel:
     name = "chip"
     byte_ns = 400  # 20 MHz
     host_ns = 10000  # between two transactions, as a bytecode driver needs
+    rst_ns = 0  # how long the reset pin must be low
+    boot_ns = 0  # from then until the chip answers
 
     def __init__(self):
         self.cs = OutPin(self._cs_changed)
@@ -89,11 +97,43 @@ class SPIModel:
         self.sent = []
         self.on_transmit = None
         self.dropped = 0
+        self.silent_until = 0  # in a reset by the pin, and after it
+        self.wedged = False
+        self._torn = False
         self.deaf = False  # after a reset in mid-transaction, until the next one
         self.forgiving = False
         self.lenient = False  # what the host wrote was lost: it may be out of step until a reset
+        self.hung = 0  # no frame leaves: 1 until begun anew, 2 until a reset, 3 until the pin's
+        self.hung_until = None  # or until this time
+        self.pin_resets = 0
         self.flips = {}  # byte count: bits of MISO that noise turns over
         self.events = []  # (byte count, function): what happens in the middle of a transaction
+
+    def ticks_ms(self):
+        """The clock of the model's time, which wraps."""
+        return self.now // 1000000 & 0x3FFFFFFF
+
+    def sleep_ms(self, ms):
+        """Sleeps in the model's time."""
+        self.advance(1000 * ms)
+
+    line_ns = 0  # that a frame is on the line longer than it should be
+
+    def hang(self, level, ms=None):
+        """From now on no frame leaves, not even one on its way: 1 until the transmitter is begun
+        anew, 2 until a reset by command, 3 until one by the pin; and not before `ms` have passed,
+        if that is given."""
+        self.hung = level
+        self.hung_until = None if ms is None else self.now + ms * 1000000
+        self._hold()
+
+    def _cured(self, level):
+        # What the host does helps against a hang of this level.
+        if self.hung_until is not None and self.now < self.hung_until:
+            return
+        if level >= self.hung or self.hung_until is not None:
+            self.hung = 0
+            self.hung_until = None
 
     def init(self, *args, **kwargs):
         """machine.SPI.init: remembered, so that tests can look at it."""
@@ -130,6 +170,21 @@ class SPIModel:
         """Noise in the byte of MISO after `count` more."""
         self.flips[self.bytes + count] = bits
 
+    def break_bus(self, count):
+        """machine.SPI raises after `count` more bytes, as rp2's does on an overrun of its DMA
+        (MicroPython, ports/rp2/machine_spi.c); what follows in that buffer is not sent."""
+        self.cut_off(count, OSError(5, "SPI overrun"))
+
+    def cut_off(self, count, exception):
+        """Raises an exception after `count` more bytes: the chip has to bear what the host can not
+        complete."""
+
+        def raise_it():
+            self._torn = True
+            raise exception
+
+        self.at_byte(count, raise_it)
+
     def at_byte(self, count, function):
         """Calls `function` once `count` more bytes have gone over the bus."""
         self.events.append((self.bytes + count, function))
@@ -162,12 +217,12 @@ class SPIModel:
 
     def _cs_changed(self, level):
         if not level:
-            self.deaf = False
+            self.deaf = self._torn = False
             self.transactions += 1
             self.now += self.host_ns
             self._settle()
-        if self.stuck is None and not self.deaf:
-            if level:
+        if self.silence() is None and not self.deaf:
+            if level and not self._torn:
                 self._deselect()
             else:
                 self._select()
@@ -178,14 +233,17 @@ class SPIModel:
             self.fail("clocked while chip select is high", "SPI")
         i = 0
         while i < n:
-            if self.stuck is not None or self.deaf:
+            silence = self.silence()
+            if silence is not None or self.deaf:
                 self.lenient = True
                 if into is not None:
                     for k in range(i, n):
-                        into[k] = self.stuck or 0
+                        into[k] = silence or 0
                 self._passed(n - i)
                 return
-            taken = 0 if self.events or self.flips else self._burst(out, into, i, n)
+            taken = 0
+            if not (self.events or self.flips or self.wedged):
+                taken = self._burst(out, into, i, n)
             if not taken:
                 answer = self._byte(out[i] if out is not None else fill)
                 answer ^= self.flips.pop(self.bytes, 0)
@@ -203,10 +261,30 @@ class SPIModel:
             self.events.pop(0)[1]()
 
     def _rst_changed(self, level):
-        # Held in reset, a chip does not answer.
-        self.stuck = None if level else 0
-        if level:
-            self._power_on()
+        # Held in reset, a chip does not answer, and not at once after that.
+        if not level:
+            self._fell_at = self.now
+            self.silent_until = _EVER
+            return
+        if self.now - self._fell_at < self.rst_ns:
+            self.fail("reset pin low for %d ns" % (self.now - self._fell_at), "reset timing")
+        self.pin_resets += 1
+        self.wedged = False
+        self._cured(3)
+        self.silent_until = self.now + self.boot_ns
+        self._power_on()
+
+    def silence(self):
+        """What MISO is all the time, None where the chip drives it."""
+        if self.stuck is not None:
+            return self.stuck
+        return 0 if self.now < self.silent_until else None
+
+    def wedge(self):
+        """From now on the chip hears nothing that it is told, until a reset by its pin."""
+        self._power_on()
+        self.wedged = True
+        self.forgiving = True
 
     def _burst(self, out, into, at, n):
         return 0

@@ -4,11 +4,18 @@ Names of registers are the data sheet's (W5100S, register map). Common registers
 those of socket n at 0x0400 + 0x100 n, transmit memory at 0x4000 and receive memory at 0x6000, 8 KB
 each. An SPI frame is an opcode, 0xF0 to write or 0x0F to read, a 16-bit address and data, whose
 address counts up; it does not wrap at the end of a buffer: the host must.
+
+From drivers that run on silicon: MR reads 0x03 after a reset (Adafruit_CircuitPython_Wiznet5k,
+sw_reset); the address can be written only while NETLCKR is open (Zephyr, eth_w5100s.c), which it
+is after a reset, since others do not open it; the interrupt pin works only with MR2.G_IEN
+(MicroPython, network_wiznet5k.c, and WIZnet's ioLibrary set it), which is not set here. Sizes of
+buffers are set by Sn_RXBUF_SIZE (Zephyr, MicroPython) or by RMSR (Linux, w5100.c).
 """
 
 from tests.models.wiznet import IMR, IR, MR, MR2, RXBUF, TXBUF, WIZnetModel
 
 VERSION = 0x51
+_UNLOCKED = 0x3A
 _MF = 0x40
 _MBBLK, _MMBLK, _IPV6BLK = 0x40, 0x20, 0x10
 
@@ -17,6 +24,8 @@ class W5100SModel(WIZnetModel):
     name = "W5100S"
     sockets = 4
     size = 8192
+    boot_ns = 60300000  # reset timing, "stable time"
+    locked = False  # NETLCKR after a reset
 
     def _power_on(self):
         WIZnetModel._power_on(self)
@@ -24,7 +33,8 @@ class W5100SModel(WIZnetModel):
         self.common[0x18] = 0xD0
         self.common[0x19] = 8  # RCR
         self.common[0x1A] = self.common[0x1B] = 0x55  # RMSR, TMSR: 2 KB each
-        self.common[0x30] = 0x40  # MR2: interrupts on
+        self.common[0] = 0x03
+        self.common[0x71] = 0xC5 if self.locked else _UNLOCKED
         self.common[0x80] = VERSION
 
     def _select(self):
@@ -100,11 +110,16 @@ class W5100SModel(WIZnetModel):
         return self.common[at]
 
     def _common_write(self, at, value):
+        if self.wedged:
+            return 0
         if at > 0x88 or at in (0x13, 0x14):
             self.fail("common register 0x%04x is reserved" % at, "Common registers")
         if at in (0x3C, 0x3D, 0x80, 0x82, 0x83):
             self.fail("common register 0x%04x is read-only" % at, "Common registers")
+        if 0x01 <= at <= 0x12 and self.common[0x71] != _UNLOCKED:
+            return 0
         if at == 0 and value & 0x80:
+            self._cured(2)
             self._power_on()
             self._phase = 3
             self._writes = True

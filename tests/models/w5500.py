@@ -11,6 +11,8 @@ class W5500Model(WIZnetModel):
     """16 KB + 16 KB, eight sockets, SPI frames of address, control and data phase (2.2)."""
 
     name = "W5500"
+    rst_ns = 500000  # 5.5.1
+    boot_ns = 1000000
 
     def _power_on(self):
         WIZnetModel._power_on(self)
@@ -106,11 +108,14 @@ class W5500Model(WIZnetModel):
         return self.common[at]
 
     def _common_write(self, at, value):
+        if self.wedged:
+            return 0
         if at > _COMMON_TOP or 0x2F <= at <= 0x38:
             self.fail("common register 0x%04x is reserved" % at, "3.1 Common register block")
         if at in (0x17, 0x39) or 0x28 <= at <= 0x2D:  # SIR, VERSIONR, UIPR, UPORTR
             self.fail("common register 0x%04x is read-only" % at, "4.1 Common registers")
         if at == 0 and value & 0x80:
+            self._cured(2)
             self._power_on()
             self._phase = 3
             self._writes = True

@@ -1,8 +1,19 @@
 """What the W5500 and the W5100S have in common: sockets, their buffers and MACRAW mode.
 
 Written from the data sheets (W5500 1.0.9, chapters 3 and 4; W5100S, the chapters of the same
-registers) and from nothing else. Sections are those of the W5500's; the W5100S names its registers
-alike. Only socket 0 in MACRAW mode does something: other modes are refused.
+registers); sections are those of the W5500's, and the W5100S names its registers alike. Only
+socket 0 in MACRAW mode does something: other modes are refused. What the data sheets leave open
+is from drivers that run on silicon:
+
+- a reset by MR.RST takes up to 100 ms, until when VERSIONR may read 0 (ESP-IDF,
+  esp_eth_mac_w5500.c, w5500_reset and w5500_verify_id);
+- without a link SENDOK never comes (the same, emac_w5500_transmit);
+- a command written before Sn_CR reads 0 is lost (Linux, w5100.c, w5100_command, and WIZnet's
+  ioLibrary wait for it);
+- Sn_IR's SENDOK comes as fast as the line is, however slow the host writes its next byte: at 1 MHz
+  of SPI a short frame has left before the byte behind Sn_CR has arrived;
+- the stack in the chip answers pings to its address, which is 0.0.0.0 here, unless MR.PB is set
+  (4.1 MR; Linux, ESP-IDF and Zephyr set it).
 """
 
 from tests.models.spi import SPIModel
@@ -18,13 +29,13 @@ IMR = 0x2C
 OPEN, CLOSE, SEND, RECV = 0x01, 0x10, 0x20, 0x40
 SENDOK, TIMEOUT, RECEIVED = 0x10, 0x08, 0x04
 MACRAW = 4
+RST, PB = 0x80, 0x10
 SOCK_CLOSED, SOCK_MACRAW = 0x00, 0x42
 
 _READ_ONLY = (SR, TX_FSR, TX_FSR + 1, TX_RD, TX_RD + 1, RX_RSR, RX_RSR + 1, RX_WR, RX_WR + 1)
 _RESERVED = (0x14, 0x17, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1D)
 
 _COMMAND_NS = 800  # until Sn_CR reads 0
-_RESET_NS = 20000
 _GAP = 24  # preamble, FCS and the gap between frames, in bytes
 
 
@@ -33,10 +44,11 @@ class WIZnetModel(SPIModel):
 
     sockets = 8
     size = 16384  # of the receive memory, and of the transmit memory
-    length_bias = 0
+    reset_ns = 20000  # by MR.RST
 
     def __init__(self):
         SPIModel.__init__(self)
+        self.own_answers = 0  # of the stack in the chip
         self.tx_stalls = 0  # so many SENDs never end
         self.lengths = []  # the length words of the next frames, instead of the true ones
         self.mbps = 100
@@ -48,7 +60,12 @@ class WIZnetModel(SPIModel):
 
     def inject(self, frame):
         """A frame, without FCS, from the wire: True if the chip keeps it."""
-        if self.stuck is not None or not self.linked or self.status != SOCK_MACRAW:
+        if self.silence() is not None or not self.linked:
+            return False
+        if frame[12:14] == b"\x08\0" and frame[23:24] == b"\x01" and not self.common[0] & PB:
+            if frame[30:34] == self.common[0x0F:0x13]:
+                self.own_answers += 1
+        if self.status != SOCK_MACRAW:
             return False
         if len(frame) < 60:
             frame = bytes(frame) + bytes(60 - len(frame))
@@ -77,7 +94,7 @@ class WIZnetModel(SPIModel):
     def _power_on(self):
         self.resets += 1
         self.forgiving = self.lenient = False
-        self.ready_at = self.now + _RESET_NS
+        self.ready_at = max(self.now, self.silent_until) + self.reset_ns
         self.common = bytearray(0x100)
         self.others = [bytearray(0x30) for _ in range(self.sockets - 1)]
         self.socket = bytearray(0x30)
@@ -135,6 +152,8 @@ class WIZnetModel(SPIModel):
         return value & 0xFF if at & 1 else value >> 8
 
     def socket_write(self, n, at, value):
+        if self.wedged:
+            return
         if at > MR2 or at in _RESERVED:
             self.fail("socket register 0x%02x is reserved" % at, "3.2 Socket register block")
         if at in _READ_ONLY:
@@ -176,6 +195,7 @@ class WIZnetModel(SPIModel):
         elif n:
             self.fail("command 0x%02x to socket %d, which is closed" % (value, n), "4.2 Sn_CR")
         elif value == CLOSE:
+            self._cured(1)
             self.status = SOCK_CLOSED
             self.sending_until = None
         elif value == SEND:
@@ -224,11 +244,16 @@ class WIZnetModel(SPIModel):
             self.fail("SEND of %d bytes in MACRAW mode" % n, "4.2 Sn_MSSR: at most 1514")
         self._check_written(n)
         self.tx_end = self.tx_wr
-        if self.tx_stalls or not self.linked:
+        if self.tx_stalls or not self.linked or self.hung:
             self.tx_stalls = max(0, self.tx_stalls - 1)
             self.sending_until = 1 << 60
         else:
-            self.sending_until = self.now + (max(n, 60) + _GAP) * 8000 // self.mbps
+            took = (max(n, 60) + _GAP) * 8000 // self.mbps
+            self.sending_until = self.now + took + self.line_ns
+
+    def _hold(self):
+        if self.sending_until is not None:
+            self.sending_until = 1 << 60
 
     def _recv(self):
         if self.status != SOCK_MACRAW:
@@ -244,6 +269,8 @@ class WIZnetModel(SPIModel):
 
     def _fill(self, at, data):
         """The host writes `data` to the transmit memory at `at`, an offset in it."""
+        if self.wedged:
+            return
         if self.status != SOCK_MACRAW:
             if self.forgiving:
                 return
