@@ -141,7 +141,7 @@ def main(args):
     source = words_source(words) if words else InputSource()
     try:
         device = board.device()
-        iface = Interface(device, "02-00-00-00-00-01")
+        iface = Interface(device, getattr(device, "mac", None) or "02-00-00-00-00-01")
         iface.add_address(given["-a"])
         if given["-g"]:
             iface.gateway = given["-g"]

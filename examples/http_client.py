@@ -229,8 +229,9 @@ def context(trusted, anybody):
 def bring_up(given):
     """smolmpy as the program's network."""
     device = board.device()
+    mac = getattr(device, "mac", None) or options.MAC
     lan = network.LAN(
-        device, mac=options.MAC, ticks_ms=board.ticks_ms, wait=board.wait, tcp=2, udp=1, rx=4096
+        device, mac=mac, ticks_ms=board.ticks_ms, wait=board.wait, tcp=2, udp=1, rx=4096
     )
     lan.iface.add_address(given["-a"])
     if given["-g"]:

@@ -11,7 +11,7 @@ import sys
 import smolmpy_board as board
 from smolmpy import Interface
 
-MAC = "02-00-00-00-00-01"
+MAC = "02-00-00-00-00-01"  # where the device has no address of its own
 
 
 def parse(args, usage, defaults, least=0, most=None):
@@ -56,7 +56,7 @@ def host(given, sockets):
     """The board's device, and an interface on it with the addresses that the options give."""
     try:
         device = board.device()
-        iface = Interface(device, MAC, sockets=sockets)
+        iface = Interface(device, getattr(device, "mac", None) or MAC, sockets=sockets)
         iface.add_address(given["-a"])
         if given["-g"]:
             iface.gateway = given["-g"]

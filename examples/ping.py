@@ -194,7 +194,7 @@ def main(args):
         linger = _milliseconds(given["-W"])
         size = int(given["-s"])
         device = board.device()
-        iface = Interface(device, "02-00-00-00-00-01")
+        iface = Interface(device, getattr(device, "mac", None) or "02-00-00-00-00-01")
         iface.add_address(given["-a"])
         if given["-g"]:
             iface.gateway = given["-g"]

@@ -18,7 +18,7 @@ ANSWER = b"yo dawg"
 
 class Server:
     def __init__(self, device):
-        self.iface = Interface(device, "02-00-00-00-00-01")
+        self.iface = Interface(device, getattr(device, "mac", None) or "02-00-00-00-00-01")
         self.iface.add_address("192.168.69.1/24")
         self.udp = self.iface.add(UDPSocket(SIZE, SIZE))
         self.udp.bind(PORT)

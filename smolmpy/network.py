@@ -10,7 +10,7 @@ import sys
 
 from smolmpy import net
 from smolmpy.iface.interface import Interface
-from smolmpy.wire.address import format, from_word, parse, parse_mac
+from smolmpy.wire.address import format, from_word, local_mac, parse, parse_mac
 
 _lan = None
 _country = "XX"
@@ -248,10 +248,7 @@ def _own_mac(device):
         from machine import unique_id
     except ImportError:
         raise ValueError("mac: this device has none of its own")
-    mac = bytearray(b"\x02\0\0\0\0\0")  # locally administered
-    for i, byte in enumerate(unique_id()):
-        mac[1 + i % 5] = mac[1 + i % 5] * 31 + byte & 255
-    return bytes(mac)
+    return local_mac(unique_id())
 
 
 def hostname(name=None):

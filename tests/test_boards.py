@@ -19,6 +19,7 @@ SIGNALS = {
     "MISO": "miso", "SO": "miso", "MOSI": "mosi", "SI": "mosi",
     "SCK": "sck", "CS": "cs", "RST": "rst", "INT": "int",
 }  # fmt: skip
+SMALL = {"NUCLEO_F446RE_W5500"}
 # Where a driver of MicroPython finds the pins of a bus by its number.
 FIXED = {"NUCLEO_F446RE_W5500": {"sck", "mosi", "miso"}}
 CLOCKS = {"w5500": 33_300_000, "w5100s": 33_300_000, "enc28j60": 20_000_000}
@@ -49,11 +50,17 @@ def test_board(board, target):
     assert set(pins) == {"miso", "mosi", "sck", "cs", "rst", "int"}
     pairs = [f"{pin}={signal}" for signal, pin in pins.items()]
     script = ROOT / "tests" / "models" / "board_check.py"
-    output = target.run(script, board, chip, *pairs).split()
-    assert output.pop() == "ok"
+    *said, output, last = target.run(script, board, chip, *pairs).splitlines()
+    assert last == "ok"
+    # What a device says of itself, three times: the clock that the bus has, not that asked for.
+    name = chip.upper()
+    assert len(said) == 3
+    for line in said:
+        assert re.fullmatch(name + r" at 12345678 Hz, 02(:[0-9a-f]{2}){5}", line), line
+    output = output.split()
     asked = dict(pair.split("=") for pair in output)
     clock = int(asked.pop("bus").split(",")[1])
-    assert 8_000_000 <= clock <= CLOCKS[chip]
+    assert 20_000_000 <= clock <= CLOCKS[chip]
     for signal in FIXED.get(board, ()):
         assert signal not in asked
         asked[signal] = pins[signal]
@@ -94,9 +101,20 @@ for f in m.files():
     kernels = {name for name in files if "/kernel/" in name and "__init__" not in name}
     assert len(kernels) == 1, kernels
     assert not files & {"smolmpy/phy/tap.py", "smolmpy/phy/lan9118.py"}
+    # What is built upon sockets does not fit everywhere.
+    extras = {"smolmpy/socket.py", "smolmpy/network.py", "smolmpy/services/dhcp.py"}
+    assert bool(files & extras) == (board not in SMALL)
     # No CPU is asked to run the assembly of another.
     thumb = {name for name in files if name.endswith("thumb.py")}
     assert bool(thumb) == (not board.startswith("ESP32")), thumb
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_ways_to_install(board):
+    """Only those are offered for which there is room: with 64 KB of files there is none."""
+    text = (ROOT / "boards" / board / "README.md").read_text()
+    offers = "mip install" in text
+    assert offers == (board not in SMALL and not board.startswith("CIRCUITPYTHON"))
 
 
 @pytest.mark.parametrize("chip", CHIPS.values())

@@ -19,6 +19,9 @@ class SPIBus:
         self.readinto = bus.readinto
         self.write_readinto = bus.write_readinto
 
+    def __repr__(self):
+        return "SPI(baudrate=%d)" % self._bus.frequency
+
     def close(self):
         self._bus.unlock()
 

@@ -8,6 +8,7 @@ _LEFT_OUT = (
     "kernel/libc_viper.py",
     "kernel/plain.py",
     "kernel/viper.py",
+    "phy/board.py",
     "phy/enc28j60.py",
     "phy/libc.py",
     "phy/packet.py",

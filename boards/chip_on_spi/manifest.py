@@ -1,13 +1,17 @@
 # What boards with an Ethernet chip on SPI include. `drivers` are modules of smolmpy/phy; `thumb`
-# tells that the CPU is a Cortex-M, for which hot paths are in assembly. Devices of hosts, other
-# chips and editions for other CPUs stay out.
+# tells that the CPU is a Cortex-M, for which hot paths are in assembly; `lean` leaves out what is
+# built upon sockets: the services, and what stands in for `socket` and `network`. Devices of
+# hosts, other chips and editions for other CPUs stay out.
 import os
 
-options.defaults(drivers=("w5500",), thumb=True)
+options.defaults(drivers=("w5500",), thumb=True, lean=False)
 
-_PHY = ("__init__", "fault", "loopback", "spi", "tracer") + options.drivers
+_PHY = ("__init__", "board", "fault", "loopback", "spi", "tracer") + options.drivers
 _KERNEL = ("__init__", "thumb" if options.thumb else "viper")
 _CHOICE = {"phy": _PHY, "kernel": _KERNEL}
+if options.lean:
+    _CHOICE["services"] = ()
+    _CHOICE["."] = ("__init__", "errno")
 
 _top = os.path.abspath("../../smolmpy")
 _files = []

@@ -50,14 +50,20 @@ _NO_SOCKET = _NoSocket()
 class Interface:
     """A host on a link: `Interface(device, mac)`, then `add_address`, `add`, and `poll` for ever.
 
-    device is an object of the device protocol (docs/architecture.md); mac is 6 bytes or text. The
-    tables hold `sockets` sockets, `neighbors` entries (rounded up to a power of two), `routes`
-    routes and `addresses` addresses, and never grow. seed is 8 random bytes for sequence numbers
-    and ports, where the board has a better source than its firmware.
+    device is an object of the device protocol (docs/architecture.md); mac is 6 bytes or text, by
+    default the device's own, and the device is given it, as far as it can be. The tables hold
+    `sockets` sockets, `neighbors` entries (rounded up to a power of two), `routes` routes and
+    `addresses` addresses, and never grow. seed is 8 random bytes for sequence numbers and ports,
+    where the board has a better source than its firmware.
     """
 
-    def __init__(self, device, mac, *, sockets=8, neighbors=8, routes=4, addresses=4, seed=None):
-        self.mac = parse_mac(mac)
+    def __init__(
+        self, device, mac=None, *, sockets=8, neighbors=8, routes=4, addresses=4, seed=None
+    ):
+        own = getattr(device, "mac", None)
+        if mac is None and own is None:
+            raise ValueError("mac: this device has none of its own, so give it one")
+        self.mac = parse_mac(own if mac is None else mac)
         if self.mac[0] & 1 or self.mac == b"\0\0\0\0\0\0":
             raise ValueError("mac must be a unicast address")
         for name, value, most in (
@@ -68,6 +74,9 @@ class Interface:
         ):
             if not 0 < value <= most:
                 raise ValueError("%s must be 1 to %d" % (name, most))
+        # The filter of a chip lets nothing else pass.
+        if own is not None and bytes(own) != self.mac and hasattr(device, "set_mac"):
+            device.set_mac(self.mac)
         entries = 1
         while entries < neighbors:
             entries *= 2

@@ -7,7 +7,7 @@ The protocol that a device follows is in docs/architecture.md. Each is imported 
 
 def adopt(wrapper, device):
     """Gives a wrapper the optional members of the device that it wraps, as they are now."""
-    for name in ("link", "close", "fileno", "loopback", "mac", "poll_interval"):
+    for name in ("link", "close", "fileno", "loopback", "mac", "set_mac", "poll_interval"):
         if hasattr(device, name):
             setattr(wrapper, name, getattr(device, name))
 

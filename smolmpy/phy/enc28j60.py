@@ -397,14 +397,9 @@ class ENC28J60(SPIChip):
         self._put_word(_MAMXFL, _LIMIT)
         self._put(_MABBIPG, 0x15 if full else 0x12)
         self._put_word(_MAIPG, 0x0C12)
-        if self.mac is not None:
-            for i in range(6):
-                self._put(_MAADR[i], self.mac[i])
-            for i in range(6):
-                if self._get(_MAADR[i]) != self.mac[i]:
-                    return False
         if (
-            self._phy_write(_PHLCON, _LAMPS)
+            not self._put_mac()
+            or self._phy_write(_PHLCON, _LAMPS)
             or self._phy_write(_PHCON1, _PDPXMD if full else 0)
             or self._phy_write(_PHCON2, 0 if full else _HDLDIS)
             or self._phy_write(_PHIE, _PHY_INTERRUPT)
@@ -414,6 +409,20 @@ class ENC28J60(SPIChip):
         self._put(_EIE, 0 if self.interrupt is None else _INTIE)
         self._start_receiver()
         return self._alive()
+
+    def _put_mac(self):
+        # While nothing is received (Linux, enc28j60.c); _configure() goes on with that.
+        on = self._get(_ECON1) & _RXEN
+        self._operate(_BFC | _ECON1, _RXEN)
+        mac = self.mac
+        if mac is not None:
+            for i in range(6):
+                self._put(_MAADR[i], mac[i])
+            for i in range(6):
+                if self._get(_MAADR[i]) != mac[i]:
+                    return False
+        self._operate(_BFS | _ECON1, on)
+        return True
 
     def _start_receiver(self):
         # The ring afresh, empty (6.1, 7.2.1).

@@ -275,16 +275,27 @@ class LAN9118:
             self.mac = self._stored_mac()
             if self.mac is None:
                 return -_EINVAL
-        m = self.mac
         # Flow control stays off: a full FIFO here is no reason to stop a whole network.
         return (
-            _mac_write(base, _MAC_ADDRH, 0, m[5] << 8 | m[4])
-            or _mac_write(base, _MAC_ADDRL, m[3] << 8 | m[2], m[1] << 8 | m[0])
+            self._put_mac()
             or _mac_write(base, _MAC_FLOW, 0, 0)
             or self._start_phy()
             or _poke(base, _TX_CFG, _TX_ON | _TXSAO)
             or self._write_mac_cr(self._mac_cr)
         )
+
+    def _put_mac(self):
+        m = self.mac
+        return _mac_write(self._base, _MAC_ADDRH, 0, m[5] << 8 | m[4]) or _mac_write(
+            self._base, _MAC_ADDRL, m[3] << 8 | m[2], m[1] << 8 | m[0]
+        )
+
+    def set_mac(self, mac):
+        """Gives the chip another address, 6 bytes. Raises OSError if it does not take it."""
+        self.mac = check_mac(mac)
+        error = self._put_mac()
+        if error:
+            raise OSError(-error, "LAN9118 does not take an address")
 
     def _stored_mac(self):
         mac = bytearray(6)

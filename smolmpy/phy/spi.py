@@ -166,7 +166,8 @@ class SPIChip:
         self._way_out = self._way(self._ways_out, buf, self._parts_out)
         self._state[_TX_ROOM] = min(len(buf), _FRAME)
 
-    # ---- repair. A driver has _answers(), _soft_reset(), _ready(), _configure(), _resync() ----
+    # ---- repair. A driver has _answers(), _soft_reset(), _ready(), _configure(),
+    # _put_mac(), _resync() ----
 
     def _elapsed(self, word):
         return (self._ticks() - self._state[word]) & _TIME
@@ -253,6 +254,17 @@ class SPIChip:
         return OSError
 
     # ---- what a program may ask ----
+
+    def set_mac(self, mac):
+        """Gives the chip another address, 6 bytes."""
+        self.mac = check_mac(mac)
+        # A chip that is being mended is given it then.
+        if not self._state[_DOWN]:
+            try:
+                if not self._put_mac():
+                    self._state[_DOWN] = _LOST
+            finally:
+                self._cs(1)
 
     def pending(self):
         """True if a frame may be waiting; costs no transfer."""

@@ -96,10 +96,10 @@ class W5100S(W5500):
         self._put(_COMMON, _MR2, self._get(_COMMON, _MR2) | _G_IEN)
         self._put(_COMMON, _IMR, 0 if self.interrupt is None else 1)
 
-    def _configure(self):
-        # The address can be written only while this lock is open.
+    def _put_mac(self):
+        # It can be written only while this lock is open.
         self._put(_COMMON, _NETLCKR, _UNLOCKED)
-        return super()._configure()
+        return super()._put_mac()
 
     def _views(self, buf):
         # Behind the beginnings of the buffer its steps of 32 bytes.

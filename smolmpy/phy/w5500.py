@@ -306,16 +306,22 @@ class W5500(SPIChip):
     def _configure(self):
         # After a reset: whether the chip is set up, and its socket open.
         self._put(_COMMON, _MR, self._get(_COMMON, _MR) | _PB)
-        if self.mac is not None:
-            for i in range(6):
-                self._put(_COMMON, _SHAR + i, self.mac[i])
-            for i in range(6):
-                if self._get(_COMMON, _SHAR + i) != self.mac[i]:
-                    return False
+        if not self._put_mac():
+            return False
         self._set_up()
         self._put(_SOCKET, _SN_MR, self._state[_MODE])
         self._put(_SOCKET, _SN_IMR, _RECEIVED)
         return self._open()
+
+    def _put_mac(self):
+        mac = self.mac
+        if mac is not None:
+            for i in range(6):
+                self._put(_COMMON, _SHAR + i, mac[i])
+            for i in range(6):
+                if self._get(_COMMON, _SHAR + i) != mac[i]:
+                    return False
+        return True
 
     def _forget(self):
         for word in (_WAITING, _HELD, _READ_AT, _WRITE_AT, _SENDING, _SENT, _STUCK):

@@ -56,6 +56,16 @@ def format_mac(mac):
     return ":".join(["%02x" % b for b in mac[:6]])
 
 
+def local_mac(ident):
+    """A locally administered address made of a board's unique id; 02:00:00:00:00:01 of none."""
+    mac = bytearray(b"\x02\0\0\0\0\0")
+    for i, byte in enumerate(ident):
+        mac[1 + i % 5] = mac[1 + i % 5] * 31 + byte & 255
+    if not ident:
+        mac[5] = 1
+    return bytes(mac)
+
+
 def to_word(addr, offset=0):
     """Four bytes in network order as one number."""
     return (

@@ -7,6 +7,7 @@ if __file__.count("/") > 2:
     sys.path.append(__file__.rsplit("/", 3)[0])
 
 from smolmpy import Interface
+from smolmpy.phy.tracer import Tracer
 from tests.models.kit import BROADCAST, MAC, OTHER, Kit, frame, join
 
 _POLLED = 10  # a word of the drivers' states
@@ -276,6 +277,38 @@ def cut_off(name):
                     k.driver.receive(k.rx)
                     k.model.advance(20000)
                 k.works()
+
+
+def address(name):
+    """An interface with another address than the chip gives it to it; by default it has the
+    chip's. Neither a repair nor a frame forgets it."""
+    k = Kit(name)
+    iface = Interface(k.driver)
+    assert bytes(iface.mac) == MAC
+    k.works()
+    for mac in (OTHER, MAC, OTHER):
+        iface = Interface(Tracer(k.driver, len), mac)
+        assert bytes(iface.mac) == k.driver.mac == mac
+        assert k.model.inject(frame(60, to=mac))
+        assert not k.model.inject(frame(60, to=MAC if mac == OTHER else OTHER))
+        k.expect(frame(60, to=mac))
+    k.model.reset_chip()
+    for _ in range(60):
+        k.driver.receive(k.rx)
+        k.model.advance(20000)
+    assert k.count("restarts") == 1
+    assert k.model.inject(frame(60, to=OTHER))
+    # A chip that hears everything is left as it is.
+    k = Kit(name, mac=None)
+    Interface(k.driver, OTHER)
+    assert k.driver.mac is None
+    assert k.model.inject(frame(60, to=MAC)) and k.model.inject(frame(60, to=OTHER))
+    try:
+        Interface(k.driver)
+    except ValueError as e:
+        assert "mac" in str(e)
+    else:
+        raise AssertionError("no error")
 
 
 def deaf(name):

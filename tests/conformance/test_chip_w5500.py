@@ -58,6 +58,10 @@ def test_cut_off():
     return chip.cut_off(NAME)
 
 
+def test_address():
+    return chip.address(NAME)
+
+
 def test_deaf():
     return chip.deaf(NAME)
 

@@ -14,11 +14,13 @@ from tests.models import machines  # noqa: E402
 from tests.models.kit import MAC, OTHER, classes, frame  # noqa: E402
 
 model = classes(chip)[0]()
-rig = machines.install(model, dict([pair.split("=") for pair in sys.argv[3:]]))
+wires = dict([pair.split("=") for pair in sys.argv[3:]])
+rig = machines.install(model, wires, board_name.startswith("CIRCUITPYTHON"))
 if not hasattr(__import__("time"), "ticks_ms"):
     sys.modules["time"] = machines.Clock()
 
 import smolmpy_board  # noqa: E402
+from smolmpy.wire.address import local_mac  # noqa: E402
 
 try:
     from micropython import heap_lock, heap_unlock
@@ -29,7 +31,17 @@ except ImportError:
 
     heap_unlock = heap_lock
 
+model.follow(smolmpy_board.ticks_ms)
+# The address is the board's own, of the kind that anybody may give, and can be another.
 device = smolmpy_board.device()
+own = device.mac
+assert own[0] == 2 and own == local_mac(machines.UNIQUE), own
+group = b"\x01\0\x5e\0\0\xfb"
+assert model.inject(frame(60, to=own)) and not model.inject(frame(60, to=MAC))
+assert not model.inject(frame(60, to=group))
+device = smolmpy_board.device("02-00-00-00-00-01", multicast=True)
+assert device.mac == MAC and model.inject(frame(60, to=group))
+device = smolmpy_board.device(MAC)
 assert device.mac == MAC
 ticks_ms = smolmpy_board.ticks_ms
 buf = memoryview(bytearray(1516))[2:]

@@ -1,4 +1,4 @@
-"""Modules `machine`, `board`, `busio`, `digitalio` and `supervisor` whose pins lead to a model.
+"""Modules of MicroPython and CircuitPython whose pins lead to a model.
 
 `install(model, wiring)` puts them in place, so that a board's smolmpy_board.py runs where there is
 no such board. `wiring` says which signal of the chip each pin is wired to: {"17": "cs", ...}, by
@@ -15,6 +15,10 @@ except ImportError:
 
     def ticks_ms():
         return int(monotonic() * 1000) & 0x3FFFFFFF
+
+
+UNIQUE = b"\xe6\x61\x38\x52\x83\x4b\x2f\x24"
+RATE = 12345678
 
 
 class Rig:
@@ -70,19 +74,31 @@ class Machine:
                     return rig.chip_pin(signal)
                 return name
 
+        class Bus:
+            """machine.SPI as it prints itself; a bus gets the next clock below what is asked."""
+
+            def __init__(self):
+                self.write = rig.model.write
+                self.readinto = rig.model.readinto
+                self.write_readinto = rig.model.write_readinto
+
+            def __repr__(self):
+                return "SPI(%d, baudrate=%d, polarity=0, phase=0)" % (rig.bus[0], RATE)
+
         def spi(number, baudrate=0, polarity=0, phase=0, sck=None, mosi=None, miso=None, **rest):
             if (polarity, phase) not in ((0, 0), (1, 1)) or rest:
                 raise ValueError("SPI mode")
             rig.bus = (number, baudrate)
-            return rig.model
+            return Bus()
 
         self.Pin = Pin
         self.SPI = spi
         self.idle = rig.idle
+        self.unique_id = lambda: UNIQUE
 
 
 class CircuitPython:
-    """The modules `board`, `busio`, `digitalio` and `supervisor` in one."""
+    """The modules `board`, `busio`, `digitalio`, `microcontroller` and `supervisor` in one."""
 
     def __init__(self, rig):
         class DigitalInOut:
@@ -128,6 +144,10 @@ class CircuitPython:
                 rig.bus = (0, baudrate)
                 self._ready = True
 
+            @property
+            def frequency(self):
+                return RATE
+
             def _check(self):
                 if not self._locked:
                     raise RuntimeError("Function requires lock")
@@ -149,6 +169,9 @@ class CircuitPython:
         for number in range(30):
             setattr(self, "GP%d" % number, "GP%d" % number)
 
+        self.cpu = self
+        self.uid = UNIQUE
+
     def ticks_ms(self):
         return ticks_ms() & 0x1FFFFFFF
 
@@ -169,10 +192,12 @@ class Clock:
         return ((a - b + 0x20000000) & 0x3FFFFFFF) - 0x20000000
 
 
-def install(model, wiring):
+def install(model, wiring, circuitpython=False):
     rig = Rig(model, wiring)
     sys.modules["machine"] = Machine(rig)
     other = CircuitPython(rig)
-    for name in ("board", "busio", "digitalio", "supervisor"):
+    for name in ("board", "busio", "digitalio", "microcontroller", "supervisor"):
         sys.modules[name] = other
+    if circuitpython:
+        del sys.modules["machine"]
     return rig

@@ -109,6 +109,19 @@ class SPIModel:
         self.flips = {}  # byte count: bits of MISO that noise turns over
         self.events = []  # (byte count, function): what happens in the middle of a transaction
 
+    clock = None  # ms of real time, for a driver that has no other
+
+    def _catch_up(self):
+        if self.clock is not None:
+            passed = self.clock() - self._clock_at & 0x1FFFFFFF
+            self._clock_at += passed
+            self.now += passed * 1000000
+
+    def follow(self, ticks_ms):
+        """From now on time passes as `ticks_ms` tells, as well as on the bus."""
+        self._clock_at = ticks_ms()
+        self.clock = ticks_ms
+
     def ticks_ms(self):
         """The clock of the model's time, which wraps."""
         return self.now // 1000000 & 0x3FFFFFFF
@@ -219,6 +232,7 @@ class SPIModel:
         if not level:
             self.deaf = self._torn = False
             self.transactions += 1
+            self._catch_up()
             self.now += self.host_ns
             self._settle()
         if self.silence() is None and not self.deaf:
@@ -262,6 +276,7 @@ class SPIModel:
 
     def _rst_changed(self, level):
         # Held in reset, a chip does not answer, and not at once after that.
+        self._catch_up()
         if not level:
             self._fell_at = self.now
             self.silent_until = _EVER

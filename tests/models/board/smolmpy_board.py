@@ -8,7 +8,7 @@ import os
 import time
 
 from boards.unix import smolmpy_board as host
-from tests.models.kit import MAC, classes
+from tests.models.kit import MAC, classes, join
 
 ticks_ms = host.ticks_ms
 
@@ -22,8 +22,9 @@ class ChipOnHost:
         model, driver = classes(name)
         self.wire = wire
         self.model = m = model()
-        self.driver = driver(m, m.cs, m.rst, m.intn, mac=MAC)
+        self.driver = join(m, driver, m.rst, True, mac=MAC)
         self.mac = MAC
+        self.poll_interval = self.driver.poll_interval
         self.frame = bytearray(1514)
         self.last = time.ticks_us()
         m.on_transmit = self.leaves

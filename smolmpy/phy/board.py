@@ -1,0 +1,76 @@
+"""What the boards with an Ethernet chip on SPI have in common (boards/): a device and a sleep.
+
+A board's `smolmpy_board` names the driver, the wires and how to rest:
+
+    def _wires():
+        return SPI(0, baudrate=24_000_000), Pin(17, Pin.OUT, value=1), None, Pin(21, Pin.IN)
+
+    _board = Board(W5500, _wires, ticks_ms, idle)
+    device = _board.device
+    wait = _board.wait
+"""
+
+from ..wire.address import format_mac, local_mac, parse_mac
+
+
+def _unique_id():
+    try:
+        from machine import unique_id
+
+        return unique_id()
+    except ImportError:
+        try:
+            from microcontroller import cpu  # CircuitPython
+
+            return cpu.uid
+        except ImportError:
+            return b""
+
+
+def _rate(spi):
+    # The clock that the bus runs at, which is often less than what was asked for.
+    _, _, text = str(spi).partition("baudrate=")
+    return "%s Hz" % text.partition(",")[0].rstrip(")") if text else "a clock of its own"
+
+
+def _woken(pin):
+    """There is nothing to do: the interrupt itself ends the rest."""
+
+
+class Board:
+    """A board with a chip: `wires()` makes the bus, and the pins cs, reset and interrupt, the last
+    two perhaps None. `rest()` is called while nothing is to be done, and returns soon."""
+
+    def __init__(self, driver, wires, ticks_ms, rest):
+        self._driver = driver
+        self._wires = wires
+        self._ticks = ticks_ms
+        self._rest = rest
+        self._chip = None
+
+    def device(self, mac=None, **options):
+        """The board's Ethernet device. Raises OSError where the chip does not answer.
+
+        mac: 6 bytes or text; by default a locally administered address made of the board's unique
+        id, the same at each start. Other arguments are the driver's: multicast=True lets groups
+        pass, which mDNS and IGMP need. Prints which chip it is, its SPI clock and its address.
+        """
+        mac = local_mac(_unique_id()) if mac is None else parse_mac(mac)
+        spi, cs, reset, interrupt = self._wires()
+        chip = self._driver(spi, cs, reset, interrupt, mac=mac, ticks_ms=self._ticks, **options)
+        if hasattr(interrupt, "irq"):
+            chip.irq(_woken)
+        print("%s at %s, %s" % (self._driver.__name__, _rate(spi), format_mac(mac)))
+        self._chip = chip
+        return chip
+
+    def wait(self, device, ms):
+        """Sleeps until a frame may be waiting or `ms` have passed (-1: no limit), but a second at
+        most, so that a chip that was lost is found. Allocates nothing."""
+        if ms < 0 or ms > 1000:
+            ms = 1000
+        chip = self._chip
+        ticks = self._ticks
+        start = ticks()
+        while not chip.pending() and (ticks() - start) & 0x1FFFFFFF < ms:
+            self._rest()
