@@ -3,7 +3,8 @@
 When every listener on a port is taken, and one of them has waited in vain for the last step of a
 handshake, a further SYN is answered without a trace: our first sequence number is a keyed hash of
 addresses and ports. Whoever sends it back has received our answer, and takes the place of the
-handshake that may never end.
+handshake that has lasted longest and may never end. The answer goes back to where the SYN came
+from, so a flood from hosts that do not answer ARP does not keep it from anybody.
 
 A cookie is 28 bits of hash, a bit of the time (in units of 65 s), and three bits for the MSS.
 Window scale, SACK and timestamps are lost in it.
@@ -48,6 +49,7 @@ _T_PROGRESS = const(37)
 _T_RECOVER = const(43)
 _T_SHIFTS = const(45)
 _T_SND_SMALL = const(49)
+_T_LAST_PIECE = const(50)
 _T_OPTIONS = const(61)
 
 _O_QUIET = const(8)
@@ -65,23 +67,38 @@ _TCP = const(6)
 _TWEAK = const(1 << 24)  # apart from other uses of the key
 _VALUES = (64, 160, 400, 536, 1000, 1220, 1440, 1460)
 _COOKIE_LIFETIME = const(2)  # units of 2^16 ms
+_IN_VAIN = const(1000)  # milliseconds that a handshake has waited: the first RTO
 
 
-def _waiting(iface, state, timeouts):
-    # The slot of a socket on this port whose handshake has begun but not ended, after so many
-    # timeouts at least, or with -1 of one that is quiet; -1 for none. No machine code, since it is
-    # asked rarely and a fifth in size.
+# Neither of these is machine code, since they are asked rarely and a fifth in size.
+
+
+def _half_open(iface, state, least):
+    # The slot of the socket on this port whose handshake has begun but not ended for the longest
+    # time, `least` ms or more; -1 for none. Whether its SYN-ACK has left at all is not asked: for
+    # a host that does not answer ARP it never does.
+    found = -1
+    now = iface._st[_NOW]
     slot = local(iface._demux, state, _TCP, 0)
     while slot >= 0:
         tcb = iface.sockets[slot]._tcb
-        if timeouts < 0:
-            if tcb[_T_OPTIONS] & _O_QUIET:
-                break
-        elif tcb[_T_STATE] == _SYN_RECEIVED and tcb[_T_FLAGS] & _F_PASSIVE:
-            if tcb[_T_BACKOFF] >= timeouts:
-                break
+        if tcb[_T_STATE] == _SYN_RECEIVED and tcb[_T_FLAGS] & _F_PASSIVE:
+            age = (now - tcb[_T_PROGRESS]) & 0x3FFFFFFF
+            if age >= least:
+                found = slot
+                least = age
         slot = local(iface._demux, state, _TCP, slot + 1)
-    return slot
+    return found
+
+
+def is_quiet(iface, state):
+    """Whether a connection on this port wants further SYNs to be dropped (TCPSocket.quiet)."""
+    slot = local(iface._demux, state, _TCP, 0)
+    while slot >= 0:
+        if iface.sockets[slot]._tcb[_T_OPTIONS] & _O_QUIET:
+            return True
+        slot = local(iface._demux, state, _TCP, slot + 1)
+    return False
 
 
 # Usual ones: RFC 9293's default, tunnels, IPv4 with and without timestamps; and some below, since
@@ -107,10 +124,16 @@ def _hash(state, p: ptr8, time: int, index: int, after: int):
 @micropython.viper
 def offer(iface, state, frame, l4, n: int) -> int:
     """Answers a SYN with a cookie, if a listener is there but taken; else returns 0."""
-    slot = int(_waiting(iface, state, 1))
+    st = ptr32(state)
+    time = (st[_CLOCK] >> 16) & 0xFFFF
+    # Where cookies have been of use of late, nobody is made to wait for another sign of it.
+    last = st[_COOKIE_TIME]
+    least = _IN_VAIN
+    if last >> 16 and (time - last) & 0xFFFF < _COOKIE_LIFETIME:
+        least = 0
+    slot = int(_half_open(iface, state, least))
     if slot < 0:
         return 0
-    st = ptr32(state)
     p = ptr8(l4)
     M = 0xFFFF
     M |= M << 16
@@ -130,7 +153,6 @@ def offer(iface, state, frame, l4, n: int) -> int:
     index = 7
     while index and ((table[2 * index] << 8) | table[2 * index + 1]) > most:
         index -= 1
-    time = (st[_CLOCK] >> 16) & 0xFFFF
     _hash(state, l4, time, index, 0)
     cookie = ((st[_HASH] >> 4) << 4) & M | ((time & 1) << 3) | index
     st[_COOKIE_TIME] = (1 << 16) | time
@@ -177,7 +199,7 @@ def take(iface, state, l4, slot: int) -> int:
     if (st[_HASH] ^ cookie) & M & ~15:
         return -1
     if slot < 0:
-        slot = int(_waiting(iface, state, 0))
+        slot = int(_half_open(iface, state, 0))
         if slot < 0:
             return -1
     tcb = iface.sockets[slot]._tcb
@@ -201,6 +223,7 @@ def take(iface, state, l4, slot: int) -> int:
     t[_T_RCV_ACKED] = seq
     t[_T_SHIFTS] = 0
     t[_T_BACKOFF] = 0
+    t[_T_LAST_PIECE] = 0
     t[_T_RETRANSMIT] = 0
     t[_T_PROGRESS] = st[_NOW]
     table = ptr8(_MSS)
@@ -210,8 +233,3 @@ def take(iface, state, l4, slot: int) -> int:
     begin(tcb)
     t[_T_STATE] = _SYN_RECEIVED
     return slot
-
-
-def is_quiet(iface, state):
-    """Whether a connection on this port wants further SYNs to be dropped (TCPSocket.quiet)."""
-    return _waiting(iface, state, -1) >= 0

@@ -216,3 +216,57 @@ def test_cookies_differ():
             return "SKIP no SYN cookies"
         seen.append(p.irs)
     assert len(set(seen)) == 20
+
+
+def test_a_flood_from_hosts_without_arp_keeps_nobody_out():
+    # Their SYN-ACKs never leave, since nobody answers ARP; the listeners are taken all the same.
+    for flood in ("192.168.69.%d", "10.0.0.%d"):
+        h = Host()
+        listeners = [h.add(TCPSocket(64, 64)) for _ in range(4)]
+        for s in listeners:
+            s.listen(80)
+        answered = 0
+        for n in range(300):
+            h.t += 50
+            for s in listeners:
+                if s.state == TCPSocket.CLOSED:
+                    s.listen(80)
+            h.inject(tcp(1000 + n, 80, "S", n, src=flood % (101 + n % 100), smac=b"\2\2\2\2\2\2"))
+            h.clear()
+            if n >= 40 and n % 20 == 0:
+                p = Peer(h, 40000 + n, 80)
+                p.send("S", 0, mss=1460)
+                p.expect("SA", 0, 1)
+                p.send("A", 1, 1)
+                found = [s for s in listeners if s.state == TCPSocket.ESTABLISHED]
+                assert len(found) == 1
+                found[0].abort()
+                h.run()
+                h.clear()
+                answered += 1
+        assert answered == 13
+
+
+def test_the_oldest_handshake_gives_way():
+    h = Host()
+    listeners = [h.add(TCPSocket(64, 64)) for _ in range(3)]
+    for s in listeners:
+        s.listen(80)
+    peers = []
+    for n in range(3):
+        p = Peer(h, 5000 + n, 80)
+        p.send("S", 0, mss=1460)
+        p.expect("SA", 0, 1)
+        peers.append(p)
+        h.advance(300)
+        h.clear()
+    h.advance(800)
+    h.clear()
+    q = Peer(h, 6000, 80)
+    q.send("S", 0, mss=1460)
+    q.expect("SA", 0, 1)
+    q.send("A", 1, 1)
+    for n in (1, 2):
+        peers[n].send("A", 1, 1)
+    ports = sorted(s.remote_port for s in listeners if s.state == TCPSocket.ESTABLISHED)
+    assert ports == [5001, 5002, 6000], ports
