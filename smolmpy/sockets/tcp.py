@@ -39,11 +39,13 @@ except (ImportError, SyntaxError, AttributeError):
 #     28  SRTT, RTTVAR    times 8 and times 4 (RFC 6298); SRTT 0 before the first sample
 #     30  RTO             milliseconds, before backoff
 #     31  RTT_SEQ, RTT_TIME           the segment that is being timed, while TIMING is set
-#     33  BACKOFF         how often the retransmission timer has fired in a row
+#     33  BACKOFF         how often the RTO has been doubled since the last sample; << 8: how often
+#                         the retransmission or persist timer has fired in a row
 #     34  RETRANSMIT      when it fires next; also the persist timer, while the window is closed
 #     35  ACK_DUE         when a delayed ACK goes out
 #     36  IDLE_DUE        when TIME-WAIT ends, or a keep-alive probe goes out
-#     37  PROGRESS        when the peer last acknowledged something, or had nothing to acknowledge
+#     37  PROGRESS        when the peer last acknowledged something, or had nothing to acknowledge;
+#                         of a listener's connection, when its SYN came
 #     38  DUP_ACKS        how many in a row
 #     39  FIN_SEQ         the peer's FIN, received but not reached, while FIN_AHEAD is set
 #     40  ERROR           errno that ended the connection, until it has been told
@@ -55,7 +57,8 @@ except (ImportError, SyntaxError, AttributeError):
 #     47  CHALLENGES      the second of the last challenge ACK << 8 | how many there were in it
 #     48  HEARD           CLOCK when the peer was last heard of
 #     49  SND_SMALL       the end of the last segment that was less than full
-#     50  LAST_PIECE      the first sequence number of the last segment that came before its turn
+#     50  LAST_PIECE      the first sequence number of the last segment that came before its turn;
+#                         in SYN-RECEIVED 1 + the slot of a TIME-WAIT that gave way, or 0
 #     51  RETRANSMITS, TIMEOUTS, DUPLICATES, OUT_OF_ORDER     counts
 #     55  DUP_DUE         segments that came before their turn, and have not been answered
 #     56  DSACK_FROM, DSACK_LEN   what has come twice, to be reported (RFC 2883)
@@ -64,7 +67,7 @@ except (ImportError, SyntaxError, AttributeError):
 #                         that it has had them twice; high half: how many more than three segments
 #                         may overtake one before it is taken for lost
 #     61  OPTIONS         what the program chose: 1 SACK, 2 timestamps, 4 ECN, 8 quiet; 16 NewReno,
-#                         32 CUBIC; 64 a handler
+#                         32 CUBIC; 64 a handler; 128 a limit to a closed window
 #     62  HOP_LIMIT
 #     63  ACK_DELAY, KEEP_ALIVE, TIMEOUT, TIME_WAIT_MS        milliseconds
 #     67  SACKED          where the list of what the peer has beyond SND_UNA lies (ranges.py)
@@ -78,7 +81,8 @@ except (ImportError, SyntaxError, AttributeError):
 # being made good; agreed with the peer: 2048 SACK, 4096 TIMESTAMPS, 8192 ECN, 65536 SCALE; 16384
 # ECHO, the peer is to hear of congestion; 32768 CWR, it is to hear that we have slowed down;
 # 131072 WHOLE, more than a small segment has been acknowledged at once; 262144 TIMED_OUT, RECOVER
-# is from a timeout; 524288 END_TOLD, the handler knows that the peer's stream has ended.
+# is from a timeout; 524288 END_TOLD, the handler knows that the peer's stream has ended; 1048576
+# SPOILT, the ACK of what is being timed has to wait for what has been sent again.
 
 _WORK = const(6)
 _DIRTY = const(30)
@@ -431,7 +435,8 @@ class TCPSocket(TCPSettings):
             self._wake()
 
     def abort(self):
-        """Drops the connection and all that is queued; the peer gets an RST at the next poll()."""
+        """Drops the connection and all that is queued; the peer gets an RST at the next poll(),
+        unless both sides have closed already (RFC 9293 section 3.10.5)."""
         tcb = self._tcb
         state = tcb[_T_STATE]
         tcb[_T_RX_LEN] = 0
@@ -439,7 +444,7 @@ class TCPSocket(TCPSettings):
         if state == _CLOSED:
             return
         self._drop()
-        if state not in (_LISTEN, _SYN_SENT, _TIME_WAIT):
+        if state in (_SYN_RECEIVED, _ESTABLISHED, _FIN_WAIT_1, _FIN_WAIT_2, _CLOSE_WAIT):
             tcb[_T_FLAGS] |= _F_RESET
             self._wake()
 

@@ -6,7 +6,7 @@ The control block's layout is described in tcp.py.
 import micropython
 from micropython import const
 
-from ..iface.demux import insert, remove
+from ..iface.demux import insert, lookup, remove
 from ..iface.ipv4 import reply
 from ..iface.schedule import set_due, wake
 from ..iface.secret import keyed_hash
@@ -21,6 +21,7 @@ _PORTS = const(9)
 _PSEUDO = const(10)
 _CLOCK = const(110)
 _TS_SEEN = const(111)
+_TS_VALUE = const(112)
 _TS_ECHO = const(113)
 _HASH = const(123)
 
@@ -62,10 +63,13 @@ _T_PROGRESS = const(37)
 _T_ERROR = const(40)
 _T_RECOVER = const(43)
 _T_SHIFTS = const(45)
+_T_TS_RECENT = const(46)
 _T_CHALLENGES = const(47)
 _T_HEARD = const(48)
 _T_SND_SMALL = const(49)
+_T_LAST_PIECE = const(50)
 _T_OPTIONS = const(61)
+_T_TIMEOUT = const(65)
 
 _F_ACK_NOW = const(1)
 _F_NO_DELAY = const(2)
@@ -76,13 +80,16 @@ _F_FIN_SEEN = const(128)
 _F_TIMESTAMPS = const(4096)
 _F_ECN = const(8192)
 _F_SCALE = const(65536)
+_F_SPOILT = const(1048576)
 
+_O_TIMESTAMPS = const(2)
 _O_ECN = const(4)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
 _SYN_RECEIVED = const(3)
 _ESTABLISHED = const(4)
+_TIME_WAIT = const(10)
 
 # Offsets in the segment, and its control bits.
 _SEQ = const(4)
@@ -103,16 +110,20 @@ _TCP = const(6)
 _CHALLENGES_A_SECOND = const(10)
 _DEFAULT_MSS = const(536)  # RFC 9293 section 3.7.1
 _MIN_RTO = const(200)
+_MIN_VARIANCE = const(100)  # of 4 * RTTVAR
 _SYN_LOST_RTO = const(3000)  # RFC 6298 section 5.7
 _MAX_RTO = const(60000)
+_MAX_BACKOFF = const(12)
+_ISS_AFTER = const(65536)  # between the last sequence number of a connection and the next ISS
 
 _ECONNREFUSED = const(111)
 
 
 @micropython.viper
-def choose_iss(state, t: ptr32):
+def choose_iss(state, tcb):
     """Sets ISS for the addresses and ports of the control block (RFC 6528)."""
     st = ptr32(state)
+    t = ptr32(tcb)
     M = 0xFFFF
     M |= M << 16
     st[_SRC] = t[_T_REMOTE]
@@ -120,11 +131,17 @@ def choose_iss(state, t: ptr32):
     st[_PORTS] = t[_T_PORTS]
     keyed_hash(state, 0)
     # A clock of 4 microseconds, nearly.
-    seq = (st[_HASH] + (st[_CLOCK] << 8)) & M
-    t[_T_ISS] = seq
+    t[_T_ISS] = (st[_HASH] + (st[_CLOCK] << 8)) & M
+    _begin_at_iss(tcb)
+
+
+@micropython.viper
+def _begin_at_iss(t: ptr32):
+    seq = t[_T_ISS]
     t[_T_SND_UNA] = seq
     t[_T_SND_NXT] = seq
     t[_T_SND_MAX] = seq
+    t[_T_SND_WL2] = seq
     t[_T_SND_SMALL] = seq
     t[_T_RECOVER] = seq
 
@@ -146,10 +163,19 @@ def close_down(iface, t: ptr32, slot: int, error: int):
 
 
 @micropython.viper
-def listen_again(iface, state, t: ptr32, slot: int):
+def listen_again(iface, state, tcb, slot: int):
     """A connection did not come about: back to LISTEN."""
     st = ptr32(state)
+    t = ptr32(tcb)
     remove(iface._demux, state, slot)
+    before = int(predecessor(iface, tcb))
+    if before >= 0:
+        # The SYN was an old duplicate: the TIME-WAIT that gave way to it goes on.
+        st[_SRC] = t[_T_REMOTE]
+        st[_DST] = t[_T_LOCAL]
+        st[_PORTS] = t[_T_PORTS]
+        insert(iface._demux, state, before, _TCP)
+    t[_T_LAST_PIECE] = 0
     st[_SRC] = 0
     st[_DST] = 0 if t[_T_FLAGS] & _F_ANY else t[_T_LOCAL]
     st[_PORTS] = t[_T_PORTS] & 0xFFFF
@@ -238,37 +264,85 @@ def answer(iface, state, frame, l4, n: int, size: int):
 
 
 @micropython.viper
-def challenge(state, t: ptr32, slot: int):
-    """Has an ACK sent that an honest peer will answer with an RST that fits (RFC 5961 section 3).
+def limited_ack(state, t: ptr32, slot: int) -> int:
+    """Has an ACK sent, but so many a second at most (RFC 5961 section 7); 0 if that is reached.
 
-    So many a second at most (section 7), counted for each connection: a count that all share would
-    tell an outsider about others.
+    For segments that want an answer and carry nothing: without a limit two hosts that find each
+    other's ACKs out of place would exchange them for ever. The count is for each connection, since
+    one that all share would tell an outsider about others.
     """
     st = ptr32(state)
     time = (st[_NOW] >> 10) & 0xFFFF
     count = t[_T_CHALLENGES]
     count = (count & 0xFF) + 1 if count >> 8 == time else 1
     if count > _CHALLENGES_A_SECOND:
-        return
+        return 0
     t[_T_CHALLENGES] = (time << 8) | count
-    st[_C_TCP_CHALLENGE_ACKS] = st[_C_TCP_CHALLENGE_ACKS] + 1
     t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
     wake(state, slot)
+    return 1
 
 
 @micropython.viper
-def reopen(iface, state, tcb, slot: int, p: ptr8) -> int:
-    """Ends a TIME-WAIT for a SYN that begins a new connection; returns 1 if it does.
+def challenge(state, tcb, slot: int):
+    """Has an ACK sent that an honest peer will answer with an RST that fits (RFC 5961 section 3)."""
+    if int(limited_ack(state, tcb, slot)):
+        st = ptr32(state)
+        st[_C_TCP_CHALLENGE_ACKS] = st[_C_TCP_CHALLENGE_ACKS] + 1
 
-    Its sequence number has to lie beyond the old one's (RFC 9293 section 3.10.7.4, RFC 1122
-    section 4.2.2.13).
+
+@micropython.viper
+def reopen(iface, state, frame, l4, n: int, tcb, slot: int) -> int:
+    """Has a listener take a SYN for a connection that is in TIME-WAIT; returns 1 if one does.
+
+    RFC 6191 section 2: its timestamp has to be later than the last one of the old connection,
+    or its sequence number beyond it. The TIME-WAIT leaves the demultiplexer, and comes back if
+    nothing becomes of the new connection (RFC 9293 section 3.6.1).
     """
+    st = ptr32(state)
+    p = ptr8(l4)
     t = ptr32(tcb)
-    seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
-    if not ((t[_T_RCV_NXT] - seq) >> 31) & 1:
-        return 0
-    close_down(iface, tcb, slot, 0)
-    return 1
+    remove(iface._demux, state, slot)
+    other = int(lookup(iface._demux, state, _TCP))
+    if other >= 0:
+        fresh = iface.sockets[other]._tcb
+        f = ptr32(fresh)
+        read(state, tcb, l4, (p[_OFFSET] >> 4) << 2, 0)
+        seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
+        later_one = ((t[_T_RCV_NXT] - seq) >> 31) & 1
+        if st[_TS_SEEN]:
+            if t[_T_FLAGS] & _F_TIMESTAMPS:
+                if st[_TS_VALUE] != t[_T_TS_RECENT]:
+                    later_one = ((t[_T_TS_RECENT] - st[_TS_VALUE]) >> 31) & 1
+            elif f[_T_OPTIONS] & _O_TIMESTAMPS:
+                later_one = 1
+        if later_one:
+            arrives_in_listen(iface, state, frame, l4, n, fresh, other)
+            if f[_T_STATE] == _SYN_RECEIVED:
+                f[_T_LAST_PIECE] = slot + 1
+                if not ((t[_T_SND_MAX] - f[_T_ISS]) >> 31) & 1:
+                    M = 0xFFFF
+                    M |= M << 16
+                    f[_T_ISS] = (t[_T_SND_MAX] + _ISS_AFTER) & M
+                    _begin_at_iss(fresh)
+                return 1
+    insert(iface._demux, state, slot, _TCP)
+    return 0
+
+
+@micropython.viper
+def predecessor(iface, t: ptr32) -> int:
+    """The slot of the TIME-WAIT that gave way to a connection in SYN-RECEIVED, or -1."""
+    slot = t[_T_LAST_PIECE] - 1
+    if slot < 0:
+        return -1
+    tcb = getattr(iface.sockets[slot], "_tcb", None)
+    if not tcb:
+        return -1
+    old = ptr32(tcb)
+    if old[_T_STATE] != _TIME_WAIT or old[_T_PORTS] != t[_T_PORTS]:
+        return -1
+    return slot if old[_T_REMOTE] == t[_T_REMOTE] and old[_T_LOCAL] == t[_T_LOCAL] else -1
 
 
 @micropython.viper
@@ -381,12 +455,37 @@ def arrives_in_syn_sent(iface, state, frame, l4, n: int, tcb, slot: int):
 
 
 @micropython.viper
-def measure(st: ptr32, t: ptr32):
+def arm(now: int, t: ptr32):
+    """Starts the retransmission timer, backed off (RFC 6298 section 5), or the persist timer.
+
+    It never runs beyond the time at which the connection is given up.
+    """
+    shift = t[_T_BACKOFF] & 0xFF
+    if not t[_T_SND_WND] or t[_T_SND_MAX] == t[_T_SND_UNA]:
+        shift = t[_T_BACKOFF] >> 8
+    delay = t[_T_RTO] << (shift if shift < _MAX_BACKOFF else _MAX_BACKOFF)
+    if delay > _MAX_RTO:
+        delay = _MAX_RTO
+    if t[_T_TIMEOUT]:
+        left = t[_T_TIMEOUT] - ((now - t[_T_PROGRESS]) & 0x3FFFFFFF)
+        if left < delay:
+            delay = left if left > 0 else 0
+    due = (now + delay) & 0x3FFFFFFF
+    t[_T_RETRANSMIT] = due if due else 1
+
+
+@micropython.viper
+def measure(state, tcb):
     """Takes a sample of the round trip, if the segment that is being timed has been acknowledged.
 
-    With timestamps each new ACK is one (RFC 6298 section 2, RFC 7323 section 4).
+    With timestamps each new ACK is one (RFC 6298 section 2, RFC 7323 section 4). The backoff of the
+    timer lasts until then (RFC 6298 section 5, Karn's algorithm): if the ACK of what has been sent
+    again ended it, a round trip beyond the RTO would have every segment sent twice, for ever.
     """
-    if t[_T_FLAGS] & _F_TIMESTAMPS:
+    st = ptr32(state)
+    t = ptr32(tcb)
+    flags = t[_T_FLAGS]
+    if flags & _F_TIMESTAMPS:
         if not st[_TS_SEEN]:
             return
         r = (st[_CLOCK] - (st[_TS_ECHO] - t[_T_ISS])) & 0x3FFFFFFF
@@ -394,7 +493,28 @@ def measure(st: ptr32, t: ptr32):
         if not ((t[_T_RTT_SEQ] - t[_T_SND_UNA]) >> 31) & 1:
             return
         r = (st[_NOW] - t[_T_RTT_TIME]) & 0x3FFFFFFF
-    t[_T_FLAGS] = t[_T_FLAGS] & ~_F_TIMING
+    t[_T_FLAGS] = flags & ~(_F_TIMING | _F_SPOILT)
+    if flags & (_F_SPOILT | _F_TIMESTAMPS) == _F_SPOILT:
+        limit_backoff(tcb, r)  # its ACK had to wait for what was sent again: no sample
+    else:
+        sample(tcb, r)
+
+
+@micropython.viper
+def limit_backoff(t: ptr32, r: int):
+    """A segment that went out once has been acknowledged within r milliseconds, so the timer need not
+    wait for much longer."""
+    backoff = 0
+    while t[_T_RTO] << backoff < r:
+        backoff += 1
+    if backoff < t[_T_BACKOFF] & 0xFF:
+        t[_T_BACKOFF] = (t[_T_BACKOFF] & 0xFF00) | backoff
+
+
+@micropython.viper
+def sample(t: ptr32, r: int):
+    """Takes in a round trip of r milliseconds (RFC 6298 section 2); it ends the backoff."""
+    t[_T_BACKOFF] = t[_T_BACKOFF] & 0xFF00
     if not r:
         r = 1
     if r > _MAX_RTO:
@@ -414,7 +534,9 @@ def measure(st: ptr32, t: ptr32):
         srtt = 1
     t[_T_SRTT] = srtt
     t[_T_RTTVAR] = var
-    rto = (srtt >> 3) + (var if var > 1 else 1)
+    # The variance has a floor as well as the sum: a steady line would otherwise leave no room for
+    # the first round trip that takes a little longer.
+    rto = (srtt >> 3) + (var if var > _MIN_VARIANCE else _MIN_VARIANCE)
     if rto < _MIN_RTO:
         rto = _MIN_RTO
     if rto > _MAX_RTO:

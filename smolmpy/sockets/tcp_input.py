@@ -13,13 +13,16 @@ from .ranges import insert as range_insert
 from .ranges import reach
 from .tcp_congestion import reduce
 from .tcp_connection import (
+    arm,
     arrives_in_listen,
     arrives_in_syn_sent,
     challenge,
     close_down,
     later,
+    limited_ack,
     listen_again,
     measure,
+    predecessor,
     refuse,
     reopen,
 )
@@ -124,6 +127,7 @@ _F_CWR = const(32768)
 
 _O_CONGESTION = const(48)
 _O_HANDLER = const(64)
+_O_PERSIST = const(128)
 
 _LISTEN = const(1)
 _SYN_SENT = const(2)
@@ -222,16 +226,8 @@ def examine(iface, state, frame, l4, n: int):
     t = ptr32(tcb)
     kind = t[_T_STATE]
     if kind == _TIME_WAIT and bits & (_SYN | _RST | _ACK) == _SYN:
-        if int(reopen(iface, state, tcb, slot, l4)):
-            slot = int(lookup(iface._demux, state, _TCP))
-            if slot < 0:
-                st[_C_TCP_NO_SOCKET] = st[_C_TCP_NO_SOCKET] + 1
-                refuse(iface, state, frame, l4, n)
-                return
-            parts = iface.sockets[slot]._parts
-            _iface, _state, _slot, tcb, _tx, _frame, _l4, rx, _tools = parts
-            t = ptr32(tcb)
-            kind = _LISTEN
+        if int(reopen(iface, state, frame, l4, n, tcb, slot)):
+            return
     if kind == _LISTEN and bits & (_SYN | _RST | _ACK) == _ACK:
         if int(cookie_take(iface, state, l4, slot)) >= 0:
             kind = _SYN_RECEIVED
@@ -265,14 +261,19 @@ def _arrives(iface, state, frame, l4, n: int, tcb, rx, slot: int):
     st[_TS_SEEN] = 0
     if header > 20 or t[_T_FLAGS] & _F_TIMESTAMPS:
         read(state, tcb, l4, header, 0)
-        if not int(_is_recent(state, tcb, slot, bits)):
+        if not int(_is_recent(state, tcb, slot, bits, size)):
             return
     if kind == _SYN_RECEIVED and seq == t[_T_IRS] and bits & (_SYN | _ACK) == _SYN | _ACK:
         # Both sides have begun at once, and this is the other's answer to our SYN: its own SYN
-        # has been taken already (section 3.5, figure 7).
+        # has been taken already (section 3.5, figure 7). What is left is the segment behind it.
         bits &= 0xFF ^ _SYN
         seq = nxt
         length -= 1
+        p[_BITS] = bits
+        p[4] = (seq >> 24) & 255
+        p[5] = (seq >> 16) & 255
+        p[6] = (seq >> 8) & 255
+        p[7] = seq & 255
     from_nxt = seq - nxt
     acceptable = 0
     if not length:
@@ -285,11 +286,15 @@ def _arrives(iface, state, frame, l4, n: int, tcb, rx, slot: int):
         if not (from_nxt >> 31) & 1 and ((from_nxt - window) >> 31) & 1:
             acceptable = 1
     if not acceptable:
-        if not int(_reject(state, tcb, slot, l4, bits, size)):
+        closed = 1 if not window and seq == nxt else 0
+        if not bits & _RST:
+            if not int(_reject(state, tcb, slot, l4, bits, size)):
+                return
+            if not bits & _ACK:
+                return
+        if not closed:
             return
-        if window or seq != nxt or not bits & _ACK:
-            return
-        # A closed window keeps data out, but what the segment acknowledges counts.
+        # A closed window keeps data out, but what the segment acknowledges counts, and an RST.
         size = 0
         bits &= 0xFF ^ _FIN
 
@@ -315,6 +320,9 @@ def _arrives(iface, state, frame, l4, n: int, tcb, rx, slot: int):
             refuse(iface, state, frame, l4, n)
             return
         t[_T_STATE] = _ESTABLISHED
+        before = int(predecessor(iface, tcb))
+        if before >= 0:
+            close_down(iface, iface.sockets[before]._tcb, before, 0)
         if t[_T_KEEP_ALIVE]:
             wake(state, slot)
         t[_T_SND_WND] = ((p[_WINDOW] << 8) | p[_WINDOW + 1]) << (t[_T_SHIFTS] & 0xFF)
@@ -334,32 +342,41 @@ def _arrives(iface, state, frame, l4, n: int, tcb, rx, slot: int):
 
 
 @micropython.viper
-def _is_recent(state, t: ptr32, slot: int, bits: int) -> int:
+def _is_recent(state, tcb, slot: int, bits: int, size: int) -> int:
     # RFC 7323 section 5.3: a segment older than what has come since is a ghost.
     st = ptr32(state)
+    t = ptr32(tcb)
     if not t[_T_FLAGS] & _F_TIMESTAMPS or bits & _RST:
         return 1
     if not st[_TS_SEEN]:
         return 0
     idle = ((st[_CLOCK] - t[_T_HEARD]) >> 16) & 0xFFFF
     if ((st[_TS_VALUE] - t[_T_TS_RECENT]) >> 31) & 1 and idle < _TS_RECENT_LIFETIME:
-        t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
-        wake(state, slot)
+        _answer_at_once(state, tcb, slot, bits, size)
         return 0
     return 1
 
 
 @micropython.viper
+def _answer_at_once(state, tcb, slot: int, bits: int, size: int):
+    # To text and FIN always, since the peer goes on sending them; to others within limits.
+    if size or bits & _FIN:
+        t = ptr32(tcb)
+        t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
+        wake(state, slot)
+    else:
+        limited_ack(state, tcb, slot)
+
+
+@micropython.viper
 def _reject(state, tcb, slot: int, p: ptr8, bits: int, size: int) -> int:
-    # A segment none of which lies in the window. Returns 1 if an ACK has been promised, as is
-    # usual.
+    # A segment none of which lies in the window, and no RST. Returns 0 if a SYN makes it something
+    # else.
     st = ptr32(state)
     t = ptr32(tcb)
     seq = (p[4] << 24) | (p[5] << 16) | (p[6] << 8) | p[7]
     again = seq == t[_T_IRS]
     kind = t[_T_STATE]
-    if bits & _RST:
-        return 0
     if kind == _SYN_RECEIVED and again and bits & (_SYN | _ACK) == _SYN:
         # Its SYN once more: our answer was lost.
         t[_T_SND_NXT] = t[_T_ISS]
@@ -374,8 +391,7 @@ def _reject(state, tcb, slot: int, p: ptr8, bits: int, size: int) -> int:
         # We have had it: the peer hears that, and knows that it need not have sent it again.
         t[_T_DSACK_FROM] = seq
         t[_T_DSACK_LEN] = size
-    t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
-    wake(state, slot)
+    _answer_at_once(state, tcb, slot, bits, size)
     return 1
 
 
@@ -442,9 +458,11 @@ def acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
         flags = t[_T_FLAGS]
         if una == t[_T_ISS] and t[_T_BACKOFF]:
             t[_T_RTO] = _SYN_LOST_RTO
-        elif flags & (_F_TIMING | _F_TIMESTAMPS):
-            measure(state, tcb)
-        t[_T_BACKOFF] = 0
+            t[_T_BACKOFF] = 0
+        else:
+            t[_T_BACKOFF] = t[_T_BACKOFF] & 0xFF
+            if flags & (_F_TIMING | _F_TIMESTAMPS):
+                measure(state, tcb)
         if flags & (_F_RECOVERY | _F_SACK) or t[_T_CWND] <= t[_T_TX_SIZE] + t[_T_MSS]:
             progress(state, tcb, slot, acked)
         t[_T_DUP_ACKS] = 0
@@ -452,20 +470,23 @@ def acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
         if t[_T_SND_MAX] == ack:
             t[_T_RETRANSMIT] = 0
         else:
-            t[_T_RETRANSMIT] = int(later(st[_NOW], t[_T_RTO]))
+            arm(st[_NOW], tcb)
         if not t[_T_ACK_DUE] and not t[_T_IDLE_DUE]:
             st[st[_DUES] + slot] = t[_T_RETRANSMIT]
             st[_NEXT_STALE] = 1
         if fin:
             if kind == _FIN_WAIT_1:
                 t[_T_STATE] = _FIN_WAIT_2
+                wake(state, slot)  # its time begins
             elif kind == _CLOSING:
                 _rest(state, tcb, slot)
             elif kind == _LAST_ACK:
                 close_down(iface, tcb, slot, 0)
                 return 0
     elif not t[_T_SND_WND]:
-        t[_T_PROGRESS] = st[_NOW]  # a closed window may last, as long as its owner answers
+        # A closed window may last, as long as its owner answers, unless the program has had enough.
+        if not t[_T_OPTIONS] & _O_PERSIST:
+            t[_T_PROGRESS] = st[_NOW]
     elif t[_T_FLAGS] & _F_SACK:
         pass
     elif not size and t[_T_SND_MAX] != una and window == t[_T_SND_WND]:
@@ -485,7 +506,7 @@ def acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
         if not t[_T_SND_WND] and window:
             # The window has opened: what the persist timer had in hand goes out as usual.
             t[_T_SND_NXT] = ack
-            t[_T_BACKOFF] = 0
+            t[_T_BACKOFF] = t[_T_BACKOFF] & 0xFF
             t[_T_RETRANSMIT] = 0
         t[_T_SND_WND] = window
         t[_T_SND_WL1] = seq
@@ -604,7 +625,10 @@ def _text(state, rx, tcb, slot: int, l4, at: int, size: int, fin: int):
             accept(state, tcb, slot, size)
     if t[_T_FLAGS] & _F_FIN_AHEAD and t[_T_FIN_SEQ] == t[_T_RCV_NXT]:
         # Eighth, FIN.
-        t[_T_RCV_NXT] = (t[_T_RCV_NXT] + 1) & M
+        nxt = (t[_T_RCV_NXT] + 1) & M
+        t[_T_RCV_NXT] = nxt
+        if ((t[_T_RCV_ADV] - nxt) >> 31) & 1:
+            t[_T_RCV_ADV] = nxt  # it needs no room, so it may stand just behind the window
         t[_T_FLAGS] = (t[_T_FLAGS] & ~_F_FIN_AHEAD) | _F_FIN_SEEN | _F_ACK_NOW
         wake(state, slot)
         kind = t[_T_STATE]

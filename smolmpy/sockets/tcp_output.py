@@ -10,7 +10,7 @@ from ..iface.ipv4 import egress as ipv4_egress
 from ..iface.schedule import set_due, wake
 from ..kernel import checksum, copy, copy_sum
 from .tcp_congestion import rest
-from .tcp_connection import choose_iss, close_down, later, listen_again
+from .tcp_connection import arm, choose_iss, close_down, later, listen_again
 from .tcp_options import offer, size, write
 from .tcp_recovery import hole, in_flight, skip
 from .tcp_recovery import timeout as recovery_timeout
@@ -90,9 +90,11 @@ _F_TIMESTAMPS = const(4096)
 _F_ECN = const(8192)
 _F_ECHO = const(16384)
 _F_CWR = const(32768)
+_F_SPOILT = const(1048576)
 
 _O_ECN = const(4)
 _O_HANDLER = const(64)
+_O_PERSIST = const(128)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
@@ -100,6 +102,7 @@ _SYN_SENT = const(2)
 _SYN_RECEIVED = const(3)
 _ESTABLISHED = const(4)
 _FIN_WAIT_1 = const(5)
+_FIN_WAIT_2 = const(6)
 _CLOSING = const(8)
 _LAST_ACK = const(9)
 _TIME_WAIT = const(10)
@@ -115,8 +118,9 @@ _CWR = const(128)
 _ECT = const(2)  # in the IP header: this packet may be marked (RFC 3168 section 5)
 
 _TCP = const(6)
-_MAX_RTO = const(60000)
 _MAX_BACKOFF = const(12)
+# Of a SYN that nobody asked for, more than these would make us a means to flood its alleged sender.
+_SYN_ACK_RETRANSMITS = const(2)
 _SEGMENTS_PER_TURN = const(8)
 # How long nothing is acknowledged before a connection is given up: RFC 9293 section 3.8.3 wants
 # 100 s at least, and 3 minutes for a SYN; others wait about 15 minutes.
@@ -153,7 +157,7 @@ def egress(socket) -> int:
     flags = t[_T_FLAGS]
     sent = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
     if flags & _F_RESET:
-        result = int(_segment(parts, state, tcb, sent, 0, _RST | _ACK))
+        result = int(_segment(parts, state, tcb, int(_acceptable(tcb)), 0, _RST | _ACK))
         if result == -_EAGAIN:
             wake(state, slot)
             return 0
@@ -171,7 +175,7 @@ def egress(socket) -> int:
     probe = 0
     if t[_T_STATE] == _TIME_WAIT and t[_T_FLAGS] & _F_ACK_NOW:
         pass  # the last ACK first, however short TIME-WAIT may be
-    elif t[_T_IDLE_DUE] or t[_T_KEEP_ALIVE]:
+    elif t[_T_IDLE_DUE] or t[_T_KEEP_ALIVE] or t[_T_STATE] == _FIN_WAIT_2:
         probe = int(_idle(socket, tcb))
         if t[_T_STATE] == _CLOSED:
             return 0
@@ -201,7 +205,7 @@ def egress(socket) -> int:
         wake(state, slot)
     elif result == 0:
         if t[_T_FLAGS] & _F_ACK_NOW:
-            ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
+            ahead = int(_acceptable(tcb))
             # One for each segment that came before its turn, since the peer counts them (RFC 5681
             # section 4.2): as many as make it act, or one if it can read which they are.
             copies = t[_T_DUP_DUE]
@@ -220,8 +224,7 @@ def egress(socket) -> int:
                 t[_T_DUP_DUE] = 0
         if probe and result == 0:
             # RFC 9293 section 3.8.4: a segment that the peer has to answer.
-            ahead = (t[_T_SND_NXT] - t[_T_SND_UNA]) & 0x3FFFFFFF
-            result = int(_segment(parts, state, tcb, ahead - 1, 0, _ACK))
+            result = int(_segment(parts, state, tcb, -1, 0, _ACK))
             if result == 0:
                 count += 1
     due = t[_T_RETRANSMIT]
@@ -249,6 +252,17 @@ def egress(socket) -> int:
 
 
 @micropython.viper
+def _acceptable(t: ptr32) -> int:
+    # Where a segment without text goes, relative to SND_UNA, so that the peer takes it: behind all
+    # that has been sent, whatever of it is to be sent again; but not beyond the peer's window, if
+    # that has been drawn back.
+    una = t[_T_SND_UNA]
+    ahead = (t[_T_SND_MAX] - una) & 0x3FFFFFFF
+    window = t[_T_SND_WND]
+    return window if ahead > window and una != t[_T_ISS] else ahead
+
+
+@micropython.viper
 def _retransmission_timeout(socket, tcb) -> int:
     # The oldest segment has not been acknowledged in time, or the peer's window has stayed closed.
     # Returns 0 if the connection is given up.
@@ -259,49 +273,50 @@ def _retransmission_timeout(socket, tcb) -> int:
     limit = t[_T_TIMEOUT]
     if not limit:
         limit = _GIVE_UP if kind > _SYN_RECEIVED else _GIVE_UP_SYN
-    if (now - t[_T_PROGRESS]) & 0x3FFFFFFF >= limit:
+    since = (now - t[_T_PROGRESS]) & 0x3FFFFFFF
+    patient = 0  # how much longer with a closed window, if there is a limit
+    if t[_T_OPTIONS] & _O_PERSIST and not t[_T_SND_WND] and kind >= _ESTABLISHED:
+        closed = int(socket._persist_timeout)
+        if closed < limit:
+            limit = closed
+        patient = limit - since
+    if since >= limit:
         if kind == _SYN_RECEIVED and t[_T_FLAGS] & _F_PASSIVE:
             listen_again(socket.iface, socket._st, tcb, int(socket._slot))
         else:
             close_down(socket.iface, tcb, int(socket._slot), _ETIMEDOUT)
         return 0
-    t[_T_FLAGS] = t[_T_FLAGS] & ~_F_TIMING  # Karn: what goes out twice is not timed
     t[_T_TIMEOUTS] = t[_T_TIMEOUTS] + 1
     if t[_T_SND_MAX] != t[_T_SND_UNA]:
         recovery_timeout(tcb)
+    backoff = t[_T_BACKOFF]
+    row = backoff >> 8
     patience = _BLACK_HOLE_LATER if t[_T_FLAGS] & _F_WHOLE else _BLACK_HOLE
-    if t[_T_BACKOFF] >= patience and t[_T_TX_LEN] >= t[_T_MSS] and t[_T_MSS] > _SAFE_MSS:
+    if row >= patience and t[_T_TX_LEN] >= t[_T_MSS] and t[_T_MSS] > _SAFE_MSS:
         # Full segments vanish, without an ICMP error that says so (RFC 2923 section 2.1). Where
         # some have arrived it may be no more than a very bad line.
         t[_T_MSS] = _SAFE_MSS
     if not t[_T_SND_WND] or t[_T_SND_MAX] == t[_T_SND_UNA]:
         t[_T_FLAGS] = t[_T_FLAGS] | _F_PROBE
-    # All that is in flight goes out again: the peer has kept what it could, and acknowledges more
-    # than it gets.
-    t[_T_SND_NXT] = t[_T_SND_UNA]
-    if t[_T_BACKOFF] < _MAX_BACKOFF:
-        t[_T_BACKOFF] = t[_T_BACKOFF] + 1
-    _arm(st[_NOW], tcb)
+    elif backoff & 0xFF < _MAX_BACKOFF:
+        backoff += 1
+    if row < _MAX_BACKOFF:
+        backoff += 1 << 8
+    t[_T_BACKOFF] = backoff
+    if kind != _SYN_RECEIVED or not t[_T_FLAGS] & _F_PASSIVE or row < _SYN_ACK_RETRANSMITS:
+        # All that is in flight goes out again: the peer has kept what it could, and acknowledges
+        # more than it gets.
+        t[_T_SND_NXT] = t[_T_SND_UNA]
+    arm(now, tcb)
+    if patient and (t[_T_RETRANSMIT] - now) & 0x3FFFFFFF > patient:
+        t[_T_RETRANSMIT] = int(later(now, patient))
     return 1
 
 
 @micropython.viper
-def _arm(now: int, t: ptr32):
-    # RFC 6298 section 5: the timer, backed off.
-    delay = t[_T_RTO] << t[_T_BACKOFF]
-    if delay > _MAX_RTO:
-        delay = _MAX_RTO
-    if t[_T_TIMEOUT]:
-        left = t[_T_TIMEOUT] - ((now - t[_T_PROGRESS]) & 0x3FFFFFFF)
-        if left < delay:
-            delay = left if left > 0 else 0
-    due = (now + delay) & 0x3FFFFFFF
-    t[_T_RETRANSMIT] = due if due else 1
-
-
-@micropython.viper
 def _idle(socket, tcb) -> int:
-    # The end of TIME-WAIT; or silence, where keep-alive is on: returns 1 if a probe is due.
+    # The end of TIME-WAIT or of FIN-WAIT-2; or silence, where keep-alive is on: returns 1 if a probe
+    # is due.
     t = ptr32(tcb)
     now = ptr32(socket._st)[_NOW]
     kind = t[_T_STATE]
@@ -311,10 +326,23 @@ def _idle(socket, tcb) -> int:
             close_down(socket.iface, tcb, int(socket._slot), 0)
         return 0
     interval = t[_T_KEEP_ALIVE]
+    silence = (ptr32(socket._st)[_CLOCK] - t[_T_HEARD]) & 0x3FFFFFFF
+    if kind == _FIN_WAIT_2 and not interval:
+        limit = int(socket._fin_timeout)
+        if not limit:
+            t[_T_IDLE_DUE] = 0
+        elif silence >= limit:
+            close_down(socket.iface, tcb, int(socket._slot), _ETIMEDOUT)
+        else:
+            t[_T_IDLE_DUE] = int(later(now, limit - silence))
+        return 0
     if not interval or kind < _ESTABLISHED:
         t[_T_IDLE_DUE] = 0
         return 0
-    silence = (ptr32(socket._st)[_CLOCK] - t[_T_HEARD]) & 0x3FFFFFFF
+    if t[_T_SND_MAX] != t[_T_SND_UNA] or t[_T_TX_LEN]:
+        # RFC 9293 section 3.8.4: the data has a timer of its own.
+        t[_T_IDLE_DUE] = int(later(now, interval))
+        return 0
     if silence < interval:
         t[_T_IDLE_DUE] = int(later(now, interval - silence))
         return 0
@@ -323,6 +351,8 @@ def _idle(socket, tcb) -> int:
     limit = t[_T_TIMEOUT]
     if not limit:
         limit = interval * (_KEEP_ALIVE_PROBES + 1)
+    elif limit < interval << 1:
+        limit = interval << 1  # one probe at least
     if silence >= limit:
         close_down(socket.iface, tcb, int(socket._slot), _ETIMEDOUT)
         return 0
@@ -400,8 +430,8 @@ def _next(parts, state, tcb) -> int:
             # The window is closed. If nothing is in flight that would bring news of it, the
             # persist timer has to ask (RFC 9293 section 3.8.6.1).
             if not t[_T_RETRANSMIT]:
-                _arm(st[_NOW], tcb)
                 t[_T_PROGRESS] = st[_NOW]
+                arm(st[_NOW], tcb)
             return 0
         elif not filling:
             window = t[_T_CWND]
@@ -418,8 +448,8 @@ def _next(parts, state, tcb) -> int:
                     # The window allows but a part: a worthwhile one only (section 3.8.6.2.1).
                     if n < t[_T_MAX_WND] >> 1:
                         if not t[_T_RETRANSMIT]:
-                            _arm(st[_NOW], tcb)
                             t[_T_PROGRESS] = st[_NOW]
+                            arm(st[_NOW], tcb)
                         return 0
                 elif n and not ends and not flags & _F_NO_DELAY:
                     # Nagle (RFC 896), as most do it: a small one waits while another is in flight.
@@ -435,13 +465,16 @@ def _next(parts, state, tcb) -> int:
     result = int(_segment(parts, state, tcb, ahead, n, bits))
     if result < 0:
         return result
+    if nxt != t[_T_ISS] and n < mss:
+        filling |= 2
     _sent(state, tcb, ahead, n, bits, filling)
     return 1
 
 
 @micropython.viper
-def _sent(st: ptr32, tcb, ahead: int, n: int, bits: int, filling: int):
-    # A segment that takes sequence numbers is on its way.
+def _sent(st: ptr32, tcb, ahead: int, n: int, bits: int, how: int):
+    # A segment that takes sequence numbers is on its way: how & 1, to fill a hole; how & 2, less
+    # than a full one.
     t = ptr32(tcb)
     M = 0xFFFF
     M |= M << 16
@@ -449,7 +482,7 @@ def _sent(st: ptr32, tcb, ahead: int, n: int, bits: int, filling: int):
     nxt = t[_T_SND_NXT]
     t[_T_FLAGS] = t[_T_FLAGS] & ~(_F_PROBE | _F_AGAIN)
     end = (t[_T_SND_UNA] + ahead + n + (bits & _FIN) + ((bits >> 1) & 1)) & M
-    if filling:
+    if how & 1:
         t[_T_HIGH_RXT] = end
     if ((t[_T_SND_MAX] - end) >> 31) & 1:
         if t[_T_SND_UNA] == t[_T_SND_MAX]:
@@ -457,11 +490,11 @@ def _sent(st: ptr32, tcb, ahead: int, n: int, bits: int, filling: int):
                 rest(tcb)
             t[_T_PROGRESS] = now
         if not t[_T_FLAGS] & _F_TIMING and nxt == t[_T_SND_MAX]:
-            t[_T_FLAGS] = t[_T_FLAGS] | _F_TIMING
+            t[_T_FLAGS] = (t[_T_FLAGS] & ~_F_SPOILT) | _F_TIMING
             t[_T_RTT_SEQ] = nxt
             t[_T_RTT_TIME] = now
         t[_T_SND_MAX] = end
-        if n and n < t[_T_MSS]:
+        if n and how & 2:
             t[_T_SND_SMALL] = end
         if bits & _CWR:
             t[_T_FLAGS] = t[_T_FLAGS] & ~_F_CWR
@@ -469,11 +502,17 @@ def _sent(st: ptr32, tcb, ahead: int, n: int, bits: int, filling: int):
         st[_C_TCP_RETRANSMITS] = st[_C_TCP_RETRANSMITS] + 1
         t[_T_RETRANSMITS] = t[_T_RETRANSMITS] + 1
         t[_T_REPEATS] = t[_T_REPEATS] + 1
-        t[_T_FLAGS] = t[_T_FLAGS] & ~_F_TIMING
-    if not filling or ((nxt - end) >> 31) & 1:
+        # Karn: what goes out twice is not timed; and what has to wait for it to be acknowledged
+        # says no more than that it has arrived.
+        from_timed = (t[_T_RTT_SEQ] - t[_T_SND_UNA] - ahead) & 0x3FFFFFFF
+        if from_timed < n + (bits & _FIN) + ((bits >> 1) & 1):
+            t[_T_FLAGS] = t[_T_FLAGS] & ~_F_TIMING
+        else:
+            t[_T_FLAGS] = t[_T_FLAGS] | _F_SPOILT
+    if not how & 1 or ((nxt - end) >> 31) & 1:
         t[_T_SND_NXT] = end
     if not t[_T_RETRANSMIT]:
-        _arm(now, tcb)
+        arm(now, tcb)
 
 
 @micropython.viper

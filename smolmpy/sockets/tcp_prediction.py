@@ -43,6 +43,7 @@ _T_HEARD = const(48)
 _T_OPTIONS = const(61)
 _T_GAPS_LEN = const(69)
 
+_F_FIN_AHEAD = const(64)
 _F_TIMESTAMPS = const(4096)
 _F_ECN = const(8192)
 _O_HANDLER = const(64)
@@ -81,7 +82,8 @@ def ingress(iface, state, frame, l4, n: int):
             seq == t[_T_RCV_NXT]
             and t[_T_STATE] == _ESTABLISHED
             and not t[_T_GAPS_LEN]
-            and not t[_T_FLAGS] & (_F_TIMESTAMPS | _F_ECN)
+            and not t[_T_FLAGS] & (_F_FIN_AHEAD | _F_TIMESTAMPS | _F_ECN)
+            and not ((seq - t[_T_SND_WL1]) >> 31) & 1
             and size <= (t[_T_RCV_ADV] - seq) & 0x3FFFFFFF
             and at + size <= ring
         ):

@@ -11,7 +11,9 @@ from micropython import const
 from ..iface.schedule import wake
 from .ranges import insert, reach, total
 from .tcp_congestion import grow, reduce
+from .tcp_connection import arm, limit_backoff, sample
 
+_NOW = const(4)
 _SACK_AT = const(114)
 
 _T_FLAGS = const(5)
@@ -19,6 +21,9 @@ _T_SND_UNA = const(10)
 _T_SND_NXT = const(11)
 _T_SND_MAX = const(12)
 _T_MSS = const(21)
+_T_RTO = const(30)
+_T_RTT_SEQ = const(31)
+_T_RTT_TIME = const(32)
 _T_BACKOFF = const(33)
 _T_DUP_ACKS = const(38)
 _T_CWND = const(41)
@@ -34,8 +39,11 @@ _T_SACKED = const(67)
 
 _F_AGAIN = const(512)
 _F_RECOVERY = const(1024)
+_F_TIMING = const(32)
 _F_SACK = const(2048)
+_F_TIMESTAMPS = const(4096)
 _F_TIMED_OUT = const(262144)
+_F_SPOILT = const(1048576)
 
 _O_CONGESTION = const(48)
 _DUP_ACK_THRESHOLD = const(3)
@@ -51,7 +59,8 @@ def sacked(state, tcb, p: ptr8) -> int:
     sent = (t[_T_SND_MAX] - una) & 0x3FFFFFFF
     table = t[_T_SACKED]
     before = int(total(tcb, _T_SND_UNA, table, sent))
-    i = ptr32(state)[_SACK_AT]
+    st = ptr32(state)
+    i = st[_SACK_AT]
     end = i + p[i + 1]
     i += 2
     alone = 1
@@ -67,7 +76,30 @@ def sacked(state, tcb, p: ptr8) -> int:
         alone = 0
         if first < last and last <= sent:
             insert(tcb, _T_SND_UNA, table, first, last - first)
+            if t[_T_FLAGS] & (_F_TIMING | _F_TIMESTAMPS) == _F_TIMING:
+                _time(state, tcb, first, last)
     return 1 if int(total(tcb, _T_SND_UNA, table, sent)) > before else 0
+
+
+@micropython.viper
+def _time(state, tcb, first: int, last: int):
+    # What is being timed, or was sent after it and once as well, may be among what the peer has now,
+    # `first` to `last` bytes beyond SND_UNA. With SACK it need not wait for others to be known.
+    st = ptr32(state)
+    t = ptr32(tcb)
+    timed = (t[_T_RTT_SEQ] - t[_T_SND_UNA]) & 0x3FFFFFFF
+    if last <= timed:
+        return
+    r = (st[_NOW] - t[_T_RTT_TIME]) & 0x3FFFFFFF
+    backoff = t[_T_BACKOFF]
+    limit_backoff(tcb, r)
+    if timed >= first:
+        flags = t[_T_FLAGS]
+        t[_T_FLAGS] = flags & ~(_F_TIMING | _F_SPOILT)
+        if not flags & _F_SPOILT or r <= t[_T_RTO]:
+            sample(tcb, r)
+    if t[_T_BACKOFF] != backoff:
+        arm(st[_NOW], tcb)
 
 
 @micropython.viper
@@ -138,11 +170,13 @@ def duplicate(state, tcb, slot: int):
             return
     # RFC 6582 section 3.2 step 2: not for the echo of a recovery that is just over. A timeout has
     # much sent again that the peer had, and without SACK the echo of that looks like a loss, until
-    # something beyond it has been acknowledged.
-    if ((t[_T_SND_UNA] - t[_T_RECOVER]) >> 31) & 1:
-        return
-    if t[_T_SND_UNA] == t[_T_RECOVER] and flags & _F_TIMED_OUT and not flags & _F_SACK:
-        return
+    # something beyond it has been acknowledged. Where no window shrinks, a mistake is no more than a
+    # segment too many, and to wait for the next timeout is worse.
+    if t[_T_OPTIONS] & _O_CONGESTION:
+        if ((t[_T_SND_UNA] - t[_T_RECOVER]) >> 31) & 1:
+            return
+        if t[_T_SND_UNA] == t[_T_RECOVER] and flags & _F_TIMED_OUT and not flags & _F_SACK:
+            return
     flight = (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF
     _begin(tcb)
     reduce(tcb, flight)
@@ -198,10 +232,10 @@ def timeout(tcb):
     flight = (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF
     _begin(tcb)
     if t[_T_OPTIONS] & _O_CONGESTION:
-        if not t[_T_BACKOFF]:
+        if not t[_T_BACKOFF] >> 8:
             reduce(tcb, flight)
         t[_T_CWND] = t[_T_MSS]
-    if t[_T_BACKOFF] and t[_T_FLAGS] & _F_SACK:
+    if t[_T_BACKOFF] >> 8 and t[_T_FLAGS] & _F_SACK:
         t[t[_T_SACKED] + 1] = 0  # the peer may have dropped what it reported (RFC 2018 section 8)
     t[_T_RECOVER] = t[_T_SND_MAX]
     t[_T_FLAGS] = (t[_T_FLAGS] & ~(_F_RECOVERY | _F_AGAIN)) | _F_TIMED_OUT

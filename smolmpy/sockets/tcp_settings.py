@@ -85,6 +85,7 @@ _O_ECN = const(4)
 _O_QUIET = const(8)
 _O_RENO = const(16)
 _O_CUBIC = const(32)
+_O_PERSIST = const(128)
 _CONGESTION = {"none": 0, "reno": _O_RENO, "cubic": _O_CUBIC}
 
 # Pieces of what the peer has beyond what it acknowledges: as many as an ACK reports.
@@ -95,11 +96,18 @@ _INITIAL_RTO = const(1000)  # RFC 6298 section 2
 _TCP = const(6)
 
 
+def _check(value, name, least=0, most=1 << 28):
+    if not isinstance(value, int) or not least <= value <= most:
+        raise ValueError("%s must be %d to %d" % (name, least, most))
+
+
 class TCPSettings(Socket):
     """A TCP socket, but for data and its end."""
 
     # What others keep as attributes lies in here, since each takes 8 bytes of every socket.
     _parts = (None, None, -1)
+    _fin_timeout = 60000
+    _persist_timeout = 0
 
     @property
     def iface(self):
@@ -271,12 +279,49 @@ class TCPSettings(Socket):
 
     @property
     def timeout(self):
-        """Milliseconds without an answer before the connection is given up; 0: the default."""
+        """Milliseconds that data may wait before the connection is given up; 0: the default.
+
+        That is 15 minutes without an acknowledgment, 3 for a SYN (RFC 9293 section 3.8.3). Where
+        keep-alive is on, a silent peer is given up after as long, and after one probe at least.
+        """
         return self._tcb[_T_TIMEOUT]
 
     @timeout.setter
     def timeout(self, value):
         self._option(_T_TIMEOUT, "timeout", value, 0, 1 << 28)
+
+    @property
+    def fin_timeout(self):
+        """Milliseconds of silence in FIN-WAIT-2 before the connection is given up, 0 for no limit.
+
+        We have closed, the peer knows it, and does not close: 60 s by default, as on Linux. Any
+        segment of the peer's begins the time anew. Where keep-alive is on, its limit counts
+        instead.
+        """
+        return self._fin_timeout
+
+    @fin_timeout.setter
+    def fin_timeout(self, value):
+        _check(value, "fin_timeout")
+        self._fin_timeout = value
+        if self.iface is not None:
+            self._wake()
+
+    @property
+    def persist_timeout(self):
+        """Milliseconds that the peer may keep its window closed, though it answers; 0: no limit.
+
+        The default is what RFC 9293 section 3.8.6.1 asks for. A peer that does not answer is given
+        up as `timeout` has it.
+        """
+        return self._persist_timeout
+
+    @persist_timeout.setter
+    def persist_timeout(self, value):
+        _check(value, "persist_timeout")
+        self._persist_timeout = value
+        options = self._tcb[_T_OPTIONS]
+        self._tcb[_T_OPTIONS] = options | _O_PERSIST if value else options & ~_O_PERSIST
 
     @property
     def time_wait(self):
@@ -348,8 +393,7 @@ class TCPSettings(Socket):
         self._layout(tcb[_T_GAPS], (tcb[_T_OPTIONS] & ~mask) | bits)
 
     def _option(self, at, name, value, least, most):
-        if not isinstance(value, int) or not least <= value <= most:
-            raise ValueError("%s must be %d to %d" % (name, least, most))
+        _check(value, name, least, most)
         self._tcb[at] = value
 
     # State

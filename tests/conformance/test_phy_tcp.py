@@ -5,6 +5,7 @@ from smolmpy.phy.fault import FaultInjector
 from smolmpy.phy.loopback import cable
 
 PORT = 6969
+PATIENCE = 600000  # of simulated ms
 
 
 class Clock:
@@ -27,6 +28,8 @@ class World:
         self.client = self.hosts[0].add(TCPSocket(size, size))
         self.server = self.hosts[1].add(TCPSocket(size, size))
         self.server.listen(PORT)
+        # ARP has no checksum: a wrong bit in it may keep the handshake waiting for minutes.
+        self.client.timeout = PATIENCE
         self.client.connect("192.168.69.2", PORT)
 
     def _host(self, device, number):
@@ -52,12 +55,12 @@ class World:
         self.clock.now = (self.clock.now + step) & 0x3FFFFFFF
         return step
 
-    def transfer(self, total, patience=600000):
+    def transfer(self, total):
         """Sends `total` bytes one way; how long it took in simulated ms."""
         buf = bytearray(500)
         out = bytearray(500)
         sent = received = elapsed = 0
-        while elapsed < patience:
+        while elapsed < PATIENCE:
             self.poll()
             while sent < total:
                 for i in range(500):

@@ -140,3 +140,39 @@ def test_3_8_4_next_to_retransmission():
         assert p.expect("A").rel in (1, 3)
     p.send("A", 1, 4)
     check_state(s, "ESTABLISHED")
+
+
+def test_3_8_4_no_probe_while_data_is_outstanding():
+    # MUST-26: the data has a limit of its own, 15 minutes by default.
+    h, p, s = established(keep_alive=2000)
+    s.send(b"abc")
+    p.expect("A", 1, 1, b"abc")
+    h.advance(60000)
+    check_state(s, "ESTABLISHED")
+    while h.device.sent:
+        p.expect("A", 1, 1, b"abc")
+    p.send("A", 1, 4)
+    p.ack = 4
+    h.advance(2100)
+    assert len(probes(h, p)) == 1
+
+
+def test_3_8_4_no_probe_while_the_window_is_closed():
+    h, p, s = established(keep_alive=2000)
+    p.send("A", 1, 1, win=0)
+    s.send(b"abc")
+    for _ in range(30):
+        h.advance(1000)
+        while h.device.sent:
+            p.expect("A", 1, 1, b"a")
+            p.send("A", 1, 1, win=0)
+    check_state(s, "ESTABLISHED")
+
+
+def test_3_8_4_one_probe_however_short_the_user_timeout():
+    h, p, s = established(keep_alive=10000, timeout=3000)
+    h.advance(10100)
+    assert len(probes(h, p)) == 1
+    p.send("A", 1, 1)
+    h.advance(9000)
+    check_state(s, "ESTABLISHED")

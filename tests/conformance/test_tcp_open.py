@@ -395,3 +395,38 @@ def test_3_7_1_option_that_ends_beyond_the_header_is_not_read():
         p.send("A", 1, 1)
         s.send(bytes(1000))
         assert len(p.expect("A", 1, 1).data) == 536, o
+
+
+def test_3_5_text_on_the_syn_ack_of_a_simultaneous_open():
+    for flags in ("SA", "SFA"):
+        h, p, s = connecting()
+        p.send("S", 0, mss=1460)
+        p.expect("SA", 0, 1)
+        p.send(flags, 0, 1, b"abcdef")
+        assert s.state >= TCPSocket.ESTABLISHED
+        assert recv(s) == b"abcdef"
+        h.advance(50)
+        p.expect("A", 1, 7 if flags == "SA" else 8)
+        assert recv(s) == (EAGAIN if flags == "SA" else 0)
+
+
+def test_a_syn_that_nobody_follows_up_draws_few_answers():
+    # Its sender may be forged: what it costs the host whose address it bears is bounded.
+    h, p, s = syn_received()
+    h.advance(200000)
+    n = 1
+    while h.device.sent:
+        p.expect("SA", 0, 1)
+        n += 1
+    assert 2 <= n <= 3, n
+    check_state(s, "LISTEN")
+
+
+def test_a_syn_again_is_answered_however_late():
+    h, p, s = syn_received()
+    h.advance(100000)
+    h.clear()
+    p.send("S", 0, mss=1460)
+    p.expect("SA", 0, 1)
+    p.send("A", 1, 1)
+    check_state(s, "ESTABLISHED")

@@ -17,6 +17,7 @@ except (ImportError, SyntaxError, AttributeError):
 
 SKIP = "SKIP no inline assembly for this processor"
 FIRST, LAST = 4, 70  # the words of the control block that mean something between two calls
+ACK = (0, 65535, False, 1)  # of a segment: no text, a wide window, intact, and a poll
 DATA = bytes(i * 7 & 255 for i in range(2000))
 
 
@@ -36,6 +37,7 @@ def connection(kind, size, options):
     s.nagle = not options & 1
     s.ack_delay = 0 if options & 2 else 10
     s.congestion = "none" if options & 4 else "reno"
+    s.timeout = 3000 if options % 3 == 1 else 0
     s.listen(6969)
     p = Peer(h)
     p.send("S", 0, mss=1460, sackok=options & 8 != 0)
@@ -114,6 +116,9 @@ class Walk:
                 seq += n  # one is missing
             elif odd == 1 and seq > 100:
                 seq -= 50
+            elif odd == 2:
+                n = 0
+                seq += 64  # from beyond what is to come: its window is newer than that of the text
             ack = self.got
             una = s._tcb[10] - s._tcb[9]
             if r.below(4) == 0 and 1 <= una <= ack:
@@ -124,7 +129,7 @@ class Walk:
             flags = "PA" if r.below(2) else "A"
             room = len(s._rx) - s.recv_queue
             self.both("segment", flags, seq, ack, n, win, bad, polls)
-            if odd > 1 and not bad and n <= room:
+            if odd > 2 and not bad and n <= room:
                 for _, peer, _ in self.pair:
                     peer.seq += n
         elif what < 10:
@@ -189,3 +194,21 @@ def test_the_shortcut_is_taken():
         assert tcp_input.examine in asked and tcp_output.egress in asked
     finally:
         thumb._RECEIVING = receiving
+
+
+def test_both_time_alike():
+    # A steady round trip, where the floors of the timer count, and a user timeout below the RTO.
+    if thumb is None:
+        return SKIP
+    for options in (0, 1, 5):
+        for rtt in (5, 120, 400, 1500):
+            w = Walk(8000, options, 1)
+            for _, _, s in w.pair:
+                s.timeout = rtt + 100 if options == 1 else 0
+            for n in range(12):
+                for size in (100, 3000):
+                    w.both("send", size)
+                    w.both("wait", rtt)
+                    w.both("segment", "A", 1, w.got - size + 1460 if size > 1460 else w.got, *ACK)
+                    w.both("segment", "A", 1, w.got, *ACK)
+            assert w.pair[0][2].stats()["rtt"] >= rtt * 9 // 10

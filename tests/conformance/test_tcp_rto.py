@@ -335,3 +335,172 @@ def test_3_8_3_syn_received_lasts_as_long_as_a_syn():
     h, p, s = syn_received()
     h.advance(179000)
     check_state(s, "SYN_RECEIVED")
+
+
+def interval(h, p, seq, wait=20000):
+    """How long after now the segment at `seq` is sent again."""
+    start = h.t
+    h.advance(wait)
+    at = p.expect("A", seq, 1).at
+    h.clear()
+    return at - start
+
+
+def test_6298_the_backoff_lasts_until_a_sample():
+    # Section 5 with Karn's algorithm: the ACK of a segment that went out twice ends nothing.
+    h, p, s = slow(500)
+    s.send(b"a")
+    p.expect("A", 1, 1, b"a")
+    near(interval(h, p, 1, 1600), 1500)
+    p.send("A", 1, 2)
+    s.send(b"b")
+    p.expect("A", 2, 1, b"b")
+    near(interval(h, p, 2, 3100), 3000)
+    p.send("A", 1, 3)
+    s.send(b"c")
+    p.expect("A", 3, 1, b"c")
+    h.advance(500)
+    p.send("A", 1, 4)
+    s.send(b"d")
+    p.expect("A", 4, 1, b"d")
+    assert interval(h, p, 4) <= 1500
+
+
+def test_6298_a_round_trip_above_the_rto_is_learned():
+    # A line whose round trip goes from 5 to 300 ms, or 1,000: lone segments, no loss, answered
+    # twice where they come twice.
+    for rtt in (300, 1000):
+        for sack in (False, True):
+            h, p, s = slow(5, sack=sack)
+            answers = []
+            copies = 0
+            at = 1
+            for n in range(40):
+                s.send(b"x")
+                h.run()
+                while s.send_queue:
+                    while h.device.sent:
+                        r = p.expect("A")
+                        copies += 1
+                        answers.append((r.at + rtt, max(r.rel + 1, at)))
+                    step = min(answers[0][0], h.t + 1) - h.t if answers else 1
+                    h.advance(step)
+                    if answers and answers[0][0] <= h.t:
+                        at = max(at, answers[0][1])
+                        p.send("A", 1, at)
+                        answers.pop(0)
+            assert copies - 40 <= (2 if rtt == 300 else 4), (rtt, sack, copies)
+
+
+def test_6298_a_steady_line_leaves_room():
+    # 400 ms for long, then 440: no timer fires.
+    h, p, s = slow(400)
+    at = 1
+    for n in range(60):
+        s.send(b"x")
+        p.expect("A", at, 1, b"x")
+        h.advance(400 if n < 50 else 440)
+        at += 1
+        p.send("A", 1, at)
+        h.expect_nothing()
+    assert s.stats()["retransmits"] == 0
+
+
+def test_6298_sack_is_a_sample_too():
+    # What was sent once and is reported ends the backoff, though a hole before it is still open.
+    h, p, s = slow(500, congestion="none", syn={"mss": 100, "sackok": True})
+    s.send(bytes(100))
+    p.expect("A", 1, 1)
+    h.advance(1600)
+    p.expect("A", 1, 1)
+    p.send("A", 1, 101)
+    s.send(bytes(300))
+    for i in range(3):
+        p.expect("A", 101 + 100 * i, 1)
+    h.advance(400)
+    # The first is lost, the second arrives: 400 ms are a round trip.
+    p.send("A", 1, 101, sack=[(201, 401)])
+    assert interval(h, p, 101) <= 1500
+
+
+def test_6298_a_retransmission_before_it_spoils_a_sample():
+    h, p, s = slow(100, tx=4096, syn={"mss": 100})
+    s.send(bytes(100))
+    p.expect("A", 1, 1)
+    p.send("A", 1, 101)
+    before = s.stats()["rtt"]
+    s.send(bytes(500))
+    for i in range(5):
+        p.expect("A", 101 + 100 * i, 1)
+    h.advance(10)
+    # The first is lost and goes out again; the ACK that it brings is for all of them.
+    for _ in range(3):
+        p.send("A", 1, 101)
+    p.expect("A", 101, 1)
+    h.advance(90)
+    p.send("A", 1, 601)
+    assert s.stats()["rtt"] == before
+
+
+def test_6298_the_persist_timer_begins_with_the_rto():
+    # RFC 9293 section 3.8.6.1: whatever the timer for losses has been backed off to.
+    h, p, s = slow(500)
+    s.send(b"a")
+    p.expect("A", 1, 1, b"a")
+    h.advance(11000)
+    h.clear()
+    p.send("A", 1, 2, win=0)
+    s.send(b"b")
+    near(interval(h, p, 2), 1500)
+    # And the other way round.
+    p.send("A", 1, 2, win=0)
+    h.advance(20000)
+    h.clear()
+    p.send("A", 1, 3, win=1000)
+    s.send(b"c")
+    h.advance(500)
+    p.expect("A", 3, 1, b"c")
+    p.send("A", 1, 4, win=1000)
+    s.send(b"d")
+    p.expect("A", 4, 1, b"d")
+    assert interval(h, p, 4) <= 1700
+
+
+def test_3_8_3_user_timeout_is_not_overshot_after_a_partial_ack():
+    for options in ({}, {"sackok": True}):
+        h, p, s = slow(900, timeout=2000, syn=dict(options, mss=100))
+        s.send(bytes(200))
+        h.advance(1000)
+        p.send("A", 1, 101)
+        h.advance(1900)
+        check_state(s, "ESTABLISHED")
+        h.advance(200)
+        check_state(s, "CLOSED")
+
+
+def test_segments_without_text_go_behind_all_that_was_sent():
+    # Section 3.10.7.4: an ACK from before the peer's RCV.NXT would be no news to it, and an RST
+    # from there would be ignored.
+    h, p, s = established(syn={"mss": 100})
+    s.send(bytes(300))
+    for i in range(3):
+        p.expect("A", 1 + 100 * i, 1)
+    h.advance(1050)
+    p.expect("A", 1, 1, bytes(100))
+    h.clear()
+    p.send("A", 1, 1, b"text")
+    h.advance(50)
+    p.expect("A", 301, 5, b"")
+    s.abort()
+    p.expect("RA", 301)
+
+
+def test_segments_without_text_do_not_go_beyond_a_window_drawn_back():
+    h, p, s = established(syn={"mss": 100})
+    s.send(bytes(300))
+    for i in range(3):
+        p.expect("A", 1 + 100 * i, 1)
+    p.send("A", 1, 1, win=150)
+    p.send("A", 1, 1, b"text", win=150)
+    h.advance(50)
+    p.expect("A", 151, 5, b"")

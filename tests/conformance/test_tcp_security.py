@@ -202,3 +202,50 @@ def test_icmp_cannot_reset_an_established_connection():
             check_state(s, "ESTABLISHED")
     p.send("A", 1, 4)
     assert s.send_queue == 0
+
+
+def test_5961_7_answers_to_empty_segments_out_of_place_are_limited():
+    # Or two hosts that find each other's ACKs out of place exchange them for ever.
+    h, p, s = established()
+    for _ in range(100):
+        p.send("A", 100000, 1)
+    sent = len(h.device.sent)
+    assert 1 <= sent <= 10, sent
+    h.clear()
+    h.advance(1100)
+    p.send("A", 100000, 1)
+    p.expect("A", 1, 1)
+
+
+def test_5961_7_text_and_fin_out_of_place_are_always_answered():
+    # The peer sends them until it hears.
+    h, p, s = established()
+    p.send("A", 1, 1, b"text")
+    h.advance(50)
+    h.clear()
+    for _ in range(50):
+        p.send("A", 1, 1, b"text")
+        p.expect("A", 1, 5)
+    for _ in range(50):
+        p.send("FA", 100000, 1)
+        p.expect("A", 1, 5)
+
+
+def test_5961_7_two_hosts_do_not_answer_each_other_for_ever():
+    # A forged segment has put each of them in the wrong place.
+    h, p, s = established()
+    ends = [(h, p, s), established(iss=99)]
+    frames = 0
+    for n in range(1000):
+        for i in (0, 1):
+            h, p, s = ends[i]
+            if n == 0:
+                p.send("A", 100000, 1)
+            while h.device.sent:
+                h.device.sent.pop(0)
+                frames += 1
+                other, peer, _ = ends[1 - i]
+                other.device.queue.append(peer.frame("A", 100000, 1))
+        for h, p, s in ends:
+            h.advance(1)
+    assert frames <= 50, frames

@@ -213,3 +213,29 @@ def test_malformed_option():
     p.send("S", 0, options=b"\x08\x09" + bytes(8))
     if h.device.sent:
         p.expect("SA", 0, 1)
+
+
+def test_a_full_segment_is_full_with_options_too():
+    # Nagle's algorithm counts what fits into a segment beside the options: the rest of a write does
+    # not wait for the ACK of a full one.
+    h, p, s = agreed()
+    s.send(bytes(988 + 100))
+    assert len(p.expect("A", 1, 1).data) == 988
+    assert len(p.expect("A", 989, 1).data) == 100
+    # That one is small: the next waits.
+    s.send(bytes(50))
+    h.expect_nothing()
+
+
+def test_5_3_answers_to_empty_old_segments_are_limited():
+    # RFC 7323 section 5.3 R1 asks for an ACK, RFC 5961 section 7 for a limit.
+    if off():
+        return off()
+    h, p, s = agreed()
+    for _ in range(100):
+        p.send("A", 1, 1, ts=(10, p.tsval))
+    assert 1 <= len(h.device.sent) <= 10, len(h.device.sent)
+    h.clear()
+    for _ in range(50):
+        p.send("A", 1, 1, b"text", ts=(10, p.tsval))
+        p.expect("A", 1, 1)

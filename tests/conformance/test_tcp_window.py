@@ -320,3 +320,97 @@ def test_text_is_a_sign_of_life_of_a_closed_window():
     p.send("A", 9, 1)
     h.advance(20000)
     assert s.state == TCPSocket.CLOSED
+
+
+def test_3_10_7_4_an_older_window_does_not_replace_a_newer_one():
+    # SND.WL1: a window update overtakes the text that was sent before it.
+    for length in (1, 100):
+        h, p, s = established()
+        p.send("A", 1 + length, 1, win=500)
+        p.send("A", 1, 1, bytes(length), win=65535)
+        assert s.stats()["snd_wnd"] == 500, length
+        p.send("A", 1 + length, 1, win=700)
+        assert s.stats()["snd_wnd"] == 700
+
+
+def test_3_10_7_4_an_older_window_that_is_the_same_is_still_older():
+    h, p, s = established()
+    s.send(b"ab")
+    p.expect("A", 1, 1, b"ab")
+    p.send("A", 101, 1, win=500)
+    p.send("A", 1, 1, bytes(100), win=500)
+    # Between the two that have come, by its sequence number.
+    p.send("A", 51, 2, bytes(50), win=9000)
+    assert s.stats()["snd_wnd"] == 500
+
+
+def test_3_8_6_a_fin_behind_a_full_window_opens_no_window():
+    h, p, s = established(rx=100, ack_delay=0)
+    p.send("A", 1, 1, bytes(90))
+    h.clear()
+    p.send("FA", 91, 1, bytes(10))
+    r = p.expect("A", 1)
+    assert r.win == 0 and r.rack in (101, 102), r
+    p.send("FA", 101, 1)
+    while h.device.sent:
+        assert p.expect("A", 1).win == 0
+    assert len(recv(s)) == 100
+    h.advance(50)
+    h.clear()
+    p.send("FA", 101, 1)
+    assert p.expect("A", 1, 102).win == 100
+    check_state(s, "CLOSE_WAIT")
+    assert recv(s) == 0
+
+
+def test_3_10_7_4_reset_with_text_at_a_closed_window():
+    # "If the RCV.WND is zero ... special allowance should be made to accept valid ACKs, URGs and
+    # RSTs."
+    h, p, s = established(rx=100, ack_delay=0)
+    p.send("A", 1, 1, bytes(100))
+    p.expect("A", 1, 101, win=0)
+    p.send("RA", 100, 1, b"why")
+    check_state(s, "ESTABLISHED")
+    h.clear()
+    p.send("RA", 101, 1, b"why")
+    check_state(s, "CLOSED")
+    h.expect_nothing()
+
+
+def test_3_8_6_1_a_closed_window_may_have_a_limit():
+    h, p, s = established()
+    assert s.persist_timeout == 0
+    s.persist_timeout = 10000
+    p.send("A", 1, 1, win=0)
+    s.send(b"waits")
+    started = h.t
+    while s.state == TCPSocket.ESTABLISHED and h.t - started < 20000:
+        h.advance(100)
+        while h.device.sent:
+            p.expect("A", 1, 1, b"w")
+            p.send("A", 1, 1, win=0)
+    assert 9900 <= h.t - started <= 10200, h.t - started
+    assert recv(s) == -110
+    raises(ValueError, "persist_timeout", setattr, s, "persist_timeout", -1)
+
+
+def test_3_8_6_1_the_limit_of_a_closed_window_begins_anew():
+    h, p, s = established()
+    s.persist_timeout = 10000
+    at = 1
+    for _ in range(4):
+        p.send("A", 1, at, win=0)
+        s.send(b"ab")
+        for _ in range(8):
+            h.advance(1000)
+            h.clear()
+            p.send("A", 1, at, win=0)
+        p.send("A", 1, at, win=1000)
+        h.run()
+        h.clear()
+        at += 2
+        p.send("A", 1, at, win=1000)
+    check_state(s, "ESTABLISHED")
+    s.send(b"ab")
+    h.advance(15000)
+    check_state(s, "ESTABLISHED")  # the limit is for a closed window alone
