@@ -94,6 +94,15 @@ def test_the_line_makes_the_faults_that_are_asked_for(simulate):
     assert doubled["received"] - doubled["frames"][0] > 50
 
 
+def test_a_round_trip_that_changes_is_learned(need):
+    need(targets.get, "unix64")
+    found = netsim.jumps()
+    assert netsim.needless(found) == []
+    for (line, mode), (_, bulk, _) in found.items():
+        assert bulk > 100000, (line, mode)
+    assert netsim.needless({("line", "mode"): (400, 1.0, 0)}) == [("line", "mode")]
+
+
 def test_flows_share(simulate):
     """Reno's flows come to equal shares of a bottleneck; its queue loses little."""
     (result,) = simulate(
@@ -134,7 +143,7 @@ def test_status_tells_whether_the_bar_is_met(monkeypatch, capsys):
 
 def test_page_holds_a_place_for_each_table():
     page = (ROOT / "docs" / "netsim.md").read_text()
-    for name in ("compare", "modes", "conditions", "flows"):
+    for name in ("compare", "modes", "conditions", "jumps", "flows"):
         changed = netsim._put(page, name, "| new |")
         assert changed.count("| new |") == 1
 

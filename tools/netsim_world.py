@@ -33,6 +33,7 @@ class Scenario:
     def __init__(self, given):
         self.seed = 1
         self.bytes = 10 << 20  # in each flow
+        self.write = 0  # so many bytes at a time, when those before are acknowledged; 0: no limit
         self.time = 0  # the end, whatever has been sent by then; 0: none
         self.flows = 1
         self.buffer = 65535  # of each socket, each way
@@ -67,6 +68,7 @@ class Way:
     """One direction of the line.
 
     delay     ms that each frame takes
+    jumps     [when, delay]s in order: from `when` ms on each frame takes `delay` ms instead
     loss, duplicate, reorder   chances in millionths; a reordered frame takes `late` ms more
     rate      of the bottleneck, kbit/s; 0: any
     queue     bytes that may wait there; 0: any number. A frame that does not fit is dropped.
@@ -87,9 +89,11 @@ class Way:
         rate=0,
         queue=0,
         outage=None,
+        jumps=(),
     ):
         self._random = Random(seed)
         self._delay = delay * 1000
+        self._jumps = [[when * 1000, later * 1000] for when, later in jumps]
         self._loss = loss
         self._duplicate = duplicate
         self._reorder = reorder
@@ -108,6 +112,8 @@ class Way:
     def put(self, now, buf, length):
         """A frame is sent at `now`."""
         self.frames += 1
+        while self._jumps and now >= self._jumps[0][0]:
+            self._delay = self._jumps.pop(0)[1]
         if self._loss and self._random.chance(self._loss):
             self.lost += 1
             return
@@ -189,6 +195,7 @@ class Flow:
     def __init__(self, world, number):
         scenario = world.scenario
         self._size = scenario.bytes
+        self._write = scenario.write
         self.sender = world.socket(world.a)
         self.receiver = world.socket(world.b)
         self.receiver.listen(_PORT + number)
@@ -202,7 +209,10 @@ class Flow:
     def send(self):
         """Fills the send buffer; whether there was anything to do."""
         left = self._size - self._sent
-        room = len(self._into) - self.sender.send_queue
+        queued = self.sender.send_queue
+        room = len(self._into) - queued
+        if self._write:
+            room = 0 if queued else self._write
         if room > left:
             room = left
         if room <= 0:
