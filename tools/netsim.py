@@ -3,8 +3,9 @@
     python3 -m tools.netsim [--quick] [--check] [--write]
 
 Prints the tables of docs/netsim.md. --check: status 1 unless smolmpy's throughput is smoltcp's or
-more in every cell of the first table, and where a timer does not learn a new round trip. --quick: that table alone, one seed, a tenth of the bytes.
---write: puts the tables and the plots into docs/.
+more in every cell of the first table, and where a timer does not learn a new round trip. --quick:
+the first table alone, one seed, a tenth of the bytes. --write: puts the tables and the plots into
+docs/.
 """
 
 import argparse
@@ -221,7 +222,7 @@ def _flows_table():
 
 
 def jumps():
-    """{(line, mode): (lone segments sent again, bulk in bytes per second, segments sent again)}."""
+    """{(line, mode): (lone segments sent again, bulk in bytes per second, of it sent again)}."""
     keys, jobs = [], []
     for line, (forward, back) in JUMPS.items():
         for mode, options in _JUMP_MODES.items():

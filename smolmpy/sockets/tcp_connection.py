@@ -285,7 +285,7 @@ def limited_ack(state, t: ptr32, slot: int) -> int:
 
 @micropython.viper
 def challenge(state, tcb, slot: int):
-    """Has an ACK sent that an honest peer will answer with an RST that fits (RFC 5961 section 3)."""
+    """Has an ACK sent, which an honest peer answers with an RST that fits (RFC 5961 section 3)."""
     if int(limited_ack(state, tcb, slot)):
         st = ptr32(state)
         st[_C_TCP_CHALLENGE_ACKS] = st[_C_TCP_CHALLENGE_ACKS] + 1
@@ -478,9 +478,9 @@ def arm(now: int, t: ptr32):
 def measure(state, tcb):
     """Takes a sample of the round trip, if the segment that is being timed has been acknowledged.
 
-    With timestamps each new ACK is one (RFC 6298 section 2, RFC 7323 section 4). The backoff of the
-    timer lasts until then (RFC 6298 section 5, Karn's algorithm): if the ACK of what has been sent
-    again ended it, a round trip beyond the RTO would have every segment sent twice, for ever.
+    With timestamps each new ACK is one (RFC 6298 section 2, RFC 7323 section 4). The timer stays
+    backed off until then (RFC 6298 section 5, Karn's algorithm): if the ACK of what has been sent
+    again ended that, a round trip beyond the RTO would have every segment sent twice, for ever.
     """
     st = ptr32(state)
     t = ptr32(tcb)
@@ -502,7 +502,7 @@ def measure(state, tcb):
 
 @micropython.viper
 def limit_backoff(t: ptr32, r: int):
-    """A segment that went out once has been acknowledged within r milliseconds, so the timer need not
+    """A segment that went out once has been acknowledged within r milliseconds: the timer need not
     wait for much longer."""
     backoff = 0
     while t[_T_RTO] << backoff < r:

@@ -484,7 +484,7 @@ def acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
                 close_down(iface, tcb, slot, 0)
                 return 0
     elif not t[_T_SND_WND]:
-        # A closed window may last, as long as its owner answers, unless the program has had enough.
+        # A closed window may last, as long as its owner answers and the program has no limit.
         if not t[_T_OPTIONS] & _O_PERSIST:
             t[_T_PROGRESS] = st[_NOW]
     elif t[_T_FLAGS] & _F_SACK:

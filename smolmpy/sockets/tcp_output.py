@@ -119,7 +119,7 @@ _ECT = const(2)  # in the IP header: this packet may be marked (RFC 3168 section
 
 _TCP = const(6)
 _MAX_BACKOFF = const(12)
-# Of a SYN that nobody asked for, more than these would make us a means to flood its alleged sender.
+# With more of them a SYN that is forged would make us a means to flood its alleged sender.
 _SYN_ACK_RETRANSMITS = const(2)
 _SEGMENTS_PER_TURN = const(8)
 # How long nothing is acknowledged before a connection is given up: RFC 9293 section 3.8.3 wants
@@ -315,8 +315,8 @@ def _retransmission_timeout(socket, tcb) -> int:
 
 @micropython.viper
 def _idle(socket, tcb) -> int:
-    # The end of TIME-WAIT or of FIN-WAIT-2; or silence, where keep-alive is on: returns 1 if a probe
-    # is due.
+    # The end of TIME-WAIT or of FIN-WAIT-2; or silence, where keep-alive is on: returns 1 if a
+    # probe is due.
     t = ptr32(tcb)
     now = ptr32(socket._st)[_NOW]
     kind = t[_T_STATE]

@@ -83,8 +83,8 @@ def sacked(state, tcb, p: ptr8) -> int:
 
 @micropython.viper
 def _time(state, tcb, first: int, last: int):
-    # What is being timed, or was sent after it and once as well, may be among what the peer has now,
-    # `first` to `last` bytes beyond SND_UNA. With SACK it need not wait for others to be known.
+    # What is being timed, or was sent after it and once as well, may be among what the peer has
+    # now, `first` to `last` bytes beyond SND_UNA. With SACK it need not wait for others.
     st = ptr32(state)
     t = ptr32(tcb)
     timed = (t[_T_RTT_SEQ] - t[_T_SND_UNA]) & 0x3FFFFFFF
@@ -170,8 +170,8 @@ def duplicate(state, tcb, slot: int):
             return
     # RFC 6582 section 3.2 step 2: not for the echo of a recovery that is just over. A timeout has
     # much sent again that the peer had, and without SACK the echo of that looks like a loss, until
-    # something beyond it has been acknowledged. Where no window shrinks, a mistake is no more than a
-    # segment too many, and to wait for the next timeout is worse.
+    # something beyond it has been acknowledged. Where no window shrinks, a mistake is no more than
+    # a segment too many, and to wait for the next timeout is worse.
     if t[_T_OPTIONS] & _O_CONGESTION:
         if ((t[_T_SND_UNA] - t[_T_RECOVER]) >> 31) & 1:
             return

@@ -216,8 +216,8 @@ def test_malformed_option():
 
 
 def test_a_full_segment_is_full_with_options_too():
-    # Nagle's algorithm counts what fits into a segment beside the options: the rest of a write does
-    # not wait for the ACK of a full one.
+    # Nagle's algorithm counts what fits into a segment beside the options: the rest of a write
+    # does not wait for the ACK of a full one.
     h, p, s = agreed()
     s.send(bytes(988 + 100))
     assert len(p.expect("A", 1, 1).data) == 988
