@@ -6,7 +6,8 @@ unix64    build/venv's MicroPython, or MICROPYTHON=...   viper, 64 bits, the new
 unix32    built from source                              viper, 32 bits, the oldest version
 bytecode  the same interpreter as unix64                 build/bytecode
 unix-ffi  built from source                              viper; for tests that need `ffi`
-cortex-m0, cortex-m3, cortex-m7, rv32: firmware in QEMU, native code, frozen (board_target.py)
+cortex-m0, cortex-m3, cortex-m7, rv32: firmware in QEMU, native code, frozen (board_target.py),
+of the oldest version; cortex-m3-newest: of the newest
 """
 
 import functools
@@ -20,7 +21,7 @@ from tools.common import ROOT, Missing
 
 CONFORMANCE = ("cpython", "unix64", "unix32", "bytecode")
 # Where the scenarios of tests/conformance run as well.
-BOARDS = ("cortex-m0", "cortex-m3", "cortex-m7", "rv32")
+BOARDS = ("cortex-m0", "cortex-m3", "cortex-m7", "rv32", "cortex-m3-newest")
 ALL = (*CONFORMANCE, "unix-ffi", *BOARDS)
 
 

@@ -153,6 +153,21 @@ def test_no_local_is_destroyed_as_an_index(version, arch, need):
     assert not places, "\n".join(places)
 
 
+@pytest.mark.parametrize("version", ["oldest", *compilers.VERSIONS, "newest"])
+def test_frozen_code_off_word_boundaries_is_found(version, need, tmp_path):
+    """Two functions of the trial are an odd number of halfwords long: one of them is off."""
+    if version in compilers.VERSIONS:
+        compiler = need(compilers.provide, version)
+    else:
+        compiler = need(_compiler, version)
+    trial = "smolmpy/kernel/trial.py"
+    assert not _compile(compiler, trial, tmp_path, "-march=armv6m", "-O3")
+    first, second, _ = viper_faults.native_functions(tmp_path / "out.mpy")
+    assert len(first) % 4 == len(second) % 4 == 2
+    for code, value in ((first, 0x12345678), (second, 0x23456789)):
+        assert value.to_bytes(4, "little") in code
+
+
 @pytest.mark.parametrize("path", _SOURCES)
 def test_source_is_small_enough_to_compile_on_a_board(path):
     size = (ROOT / path).stat().st_size

@@ -56,6 +56,13 @@ def test_native_code_is_frozen(board):
     assert board.run("print(smolmpy.__file__)") == "smolmpy/__init__.py\n"
 
 
+def test_code_frozen_off_word_boundaries_is_not_used(need):
+    """What MicroPython's mpy-tool.py makes for ARMv6-M as it is: an import says so."""
+    with Board("NRF51", need(firmware.build, "NRF51", "unaligned")) as board:
+        with pytest.raises(BoardError, match="frozen off word boundaries"):
+            board.run("from smolmpy import UDPSocket")
+
+
 def test_errors_of_programs_are_reported(board):
     with pytest.raises(BoardError, match="ZeroDivisionError"):
         board.run("1 / 0")

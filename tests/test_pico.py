@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tools import exchange, netns, pico, rp2
-from tools.common import ROOT
+from tools import compilers, exchange, netns, pico, rp2
+from tools.common import ROOT, run
 from tools.host import ADDRESS, LINUX, PORT
 from tools.pico import Pico
 
@@ -69,6 +69,28 @@ def test_time_passes_as_on_the_wall(firmware):
         after = board.statistics()
         passed = {name: after[name] - before[name] for name in ("emulated", "wall")}
         assert 1.9 < passed["emulated"] <= passed["wall"] + 0.1
+
+
+def test_a_compiler_with_a_fault_is_found(firmware, need, tmp_path):
+    """The trial of every compiler passes; it fails where the fault of 1.26 and 1.27 can strike."""
+    path = ROOT / "smolmpy" / "kernel" / "trial.py"
+    text = path.read_text()
+    assert "[i + 0]" in text
+    struck = tmp_path / "struck.py"
+    struck.write_text(text.replace("[i + 0]", "[i]"))
+    files = {}
+    for n, version in enumerate(compilers.VERSIONS):
+        compiler = need(compilers.provide, version)
+        for name, source in ((f"trial{n}", path), (f"struck{n}", struck)):
+            target = tmp_path / f"{name}.mpy"
+            run(compiler, "-march=armv6m", "-o", target, source)
+            files[target.name] = target.read_bytes()
+    faulty = [version.startswith(("1.26.", "1.27.")) for version in compilers.VERSIONS]
+    with Pico(firmware(kind="bare"), chip=None, flash=pico.flash_image(files)) as board:
+        for n in range(len(faulty)):
+            assert board.run(f"import trial{n}\nprint(trial{n}.verdict())") == "None\n"
+            said = board.run(f"import struck{n}\nprint(struck{n}.verdict())")
+            assert said.startswith("this MicroPython compiles viper wrongly") == faulty[n]
 
 
 def _serve(image, chip, wire, flash, talk):

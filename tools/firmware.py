@@ -21,6 +21,7 @@ _KINDS = {
     "bare": (192 * 1024, None),
     "roomy": (1024 * 1024, None),
     "tests": (1024 * 1024, "tests/firmware/manifest.py"),
+    "unaligned": (192 * 1024, "tests/firmware/manifest.py"),
     "bench": (192 * 1024, "tools/bench/manifest.py"),
     "steady": (192 * 1024, "tools/bench/manifest.py"),
 }
@@ -41,23 +42,26 @@ _TOOLCHAINS = {
 BOARDS = tuple(_TOOLCHAINS)
 
 
-def folder(board, kind="board"):
+def folder(board, kind="board", newest=False):
     """Where an image is, or will be."""
-    return BUILD / "firmware" / (board if kind == "board" else f"{board}-{kind}")
+    name = board if kind == "board" else f"{board}-{kind}"
+    return BUILD / "firmware" / (f"{name}-newest" if newest else name)
 
 
-def build(board, kind="board"):
+def build(board, kind="board", newest=False):
     """Builds an image, or what of it is out of date; returns its path, or raises Missing.
 
     `kind`: "board", with what boards/BOARD/manifest.py names; "bare", plain MicroPython; "tests",
-    with all of smolmpy; "bench", with the benchmark; "steady", the same for
-    counts that are to be compared.
+    with all of smolmpy; "unaligned", the same as mpy-tool.py by itself puts it (tools/freeze.py);
+    "bench", with the benchmark; "steady", the same for counts that are to be compared. `newest`:
+    of the newest MicroPython that there is a source package of, instead of the oldest that smolmpy
+    supports.
     """
     compiler, packages, skip = _TOOLCHAINS[board]
     if not shutil.which(compiler):
         raise Missing(f"{compiler} is missing: 'apt-get install {' '.join(packages)}' brings it.")
     config = ROOT / "tests" / "firmware" / board
-    target = folder(board, kind)
+    target = folder(board, kind, newest)
     heap, manifest = _KINDS[kind]
     include = ""
     if manifest:
@@ -66,12 +70,13 @@ def build(board, kind="board"):
             raise Missing(f"there is no {manifest.relative_to(ROOT)}.")
         include = f"\"include('{manifest}', skip='{skip}')\""
     image = target / "firmware.elf"
-    top = source.find()
+    top = source.newest() if newest else source.find()
+    mpy_cross = "mpy-cross-newest" if newest else "mpy-cross"
     options = [
         f"BOARD={board}",
         f"BUILD={target}",
         f"MICROPY_HEAP_SIZE={heap}",
-        f"MICROPY_MPYCROSS={unixport.build('mpy-cross')}",
+        f"MICROPY_MPYCROSS={unixport.build(mpy_cross)}",
         "MICROPY_MPYCROSS_DEPENDENCY=",
         f"FROZEN_MANIFEST={include}",
         *_OPTIONS.get(kind, ()),
@@ -82,7 +87,7 @@ def build(board, kind="board"):
         nothing.mkdir(parents=True, exist_ok=True)
         (nothing / "README.md").touch()
         options.append(f"MPY_LIB_DIR={nothing}")
-    if board == "NRF51":
+    if board == "NRF51" and kind != "unaligned":
         freeze = ROOT / "tools" / "freeze.py"
         makemanifest = top / "tools" / "makemanifest.py"
         options.append(f"MAKE_MANIFEST={sys.executable} {freeze} {makemanifest}")

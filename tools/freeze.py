@@ -3,8 +3,8 @@
     python3 freeze.py MAKEMANIFEST ARGUMENT...
 
 Code for a Cortex-M0 has its constants between its instructions and reads them from the next word
-boundary, counted from its own beginning. MicroPython 1.25's mpy-tool.py puts that on any even
-address, and half of all functions then read nonsense.
+boundary, counted from its own beginning. The mpy-tool.py of MicroPython 1.25 to 1.29 puts that on
+any even address, and half of all functions then read nonsense.
 """
 
 import subprocess

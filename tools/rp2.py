@@ -76,7 +76,7 @@ def build(version="oldest", kind="frozen", board="RPI_PICO"):
         stamp = target / "smolmpy-stamp"
         key = "\n".join([str(top), frozen, *options, ""])
         # Else the version would be that of this project's repository.
-        env = dict(os.environ, MICROPY_MPYCROSS=str(_mpy_cross(version, top)))
+        env = dict(os.environ, MICROPY_MPYCROSS=str(mpy_cross(version)))
         env["MICROPY_GIT_TAG"] = f"v{source.version(top)}"
         if not stamp.exists() or stamp.read_text() != key:
             shutil.rmtree(target, ignore_errors=True)
@@ -104,17 +104,7 @@ def provide():
 
 def mpy_cross(version):
     """The compiler of the same version of MicroPython."""
-    with locked(f"rp2-{version}"):
-        return _mpy_cross(version, _tree(version)[0])
-
-
-def _mpy_cross(version, top):
-    if version == "oldest":
-        return unixport.build("mpy-cross")
-    program = BUILD / f"mpy-cross-{source.version(top)}" / "mpy-cross"
-    if not program.exists():
-        run("make", "-j2", "-C", top / "mpy-cross", f"BUILD={program.parent}")
-    return program
+    return unixport.build("mpy-cross" if version == "oldest" else "mpy-cross-newest")
 
 
 def _tree(version):

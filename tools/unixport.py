@@ -3,6 +3,7 @@
 unix-ffi  64 bits, with the module ffi: it opens a tap by itself
 unix32    32 bits: small ints and viper words as on a board
 mpy-cross the compiler of the same version
+mpy-cross-newest the compiler of the newest version that there is a source package of
 """
 
 import platform
@@ -22,7 +23,11 @@ NAMES = ("mpy-cross", *_OPTIONS)
 
 def path(name):
     """Where the program is, or will be."""
-    return BUILD / name / ("mpy-cross" if name == "mpy-cross" else "micropython")
+    return BUILD / name / ("mpy-cross" if _is_compiler(name) else "micropython")
+
+
+def _is_compiler(name):
+    return name.startswith("mpy-cross")
 
 
 def built(name):
@@ -30,14 +35,14 @@ def built(name):
 
 
 def build(name):
-    """Builds one of NAMES if that has not been done; returns its path, or raises Missing."""
+    """Builds a program if that has not been done; returns its path, or raises Missing."""
     with locked(name):
         return _build(name)
 
 
 def _build(name):
-    folder = source.find()
-    options = [] if name == "mpy-cross" else _COMMON + _OPTIONS[name]
+    folder = source.newest() if name == "mpy-cross-newest" else source.find()
+    options = [] if _is_compiler(name) else _COMMON + _OPTIONS[name]
     key = f"{folder}\n{' '.join(options)}\n"
     stamp = BUILD / name / "smolmpy-stamp"
     if built(name) and stamp.exists() and stamp.read_text() == key:
@@ -47,11 +52,11 @@ def _build(name):
             raise Missing(f"{program} is missing, so {name} can not be built.")
     if name == "unix32" and platform.machine() != "x86_64":
         raise Missing("the 32-bit unix port is built on x86-64 only.")
-    if name != "mpy-cross":
+    if not _is_compiler(name):
         options = [*options, f"MICROPY_MPYCROSS={build('mpy-cross')}"]
     say(f"building {name} from {folder.name}")
     shutil.rmtree(BUILD / name, ignore_errors=True)
-    port = folder / ("mpy-cross" if name == "mpy-cross" else "ports/unix")
+    port = folder / ("mpy-cross" if _is_compiler(name) else "ports/unix")
     run("make", "-j2", "-C", port, f"BUILD={BUILD / name}", *options)
     stamp.write_text(key)
     return path(name)

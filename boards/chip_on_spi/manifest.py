@@ -7,7 +7,7 @@ import os
 options.defaults(drivers=("w5500",), thumb=True, lean=False)
 
 _PHY = ("__init__", "board", "fault", "loopback", "spi", "tracer") + options.drivers
-_KERNEL = ("__init__", "thumb" if options.thumb else "viper")
+_KERNEL = ("__init__", "trial", "thumb" if options.thumb else "viper")
 _CHOICE = {"phy": _PHY, "kernel": _KERNEL}
 if options.lean:
     _CHOICE["services"] = ()

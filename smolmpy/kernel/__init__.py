@@ -25,6 +25,18 @@ lie inside the buffers.
 import sys
 
 try:
+    from .trial import verdict
+except SyntaxError:  # no emitter, so none to mistrust
+    verdict = None
+if verdict:
+    verdict = verdict()
+    # It has done its work: the collector may have it.
+    sys.modules.pop(__name__ + ".trial", None)
+    globals().pop("trial", None)
+    if verdict:
+        raise ImportError(verdict)
+
+try:
     from .thumb import addressof, checksum, copy, copy_sum
 
     EDITION = "thumb"
