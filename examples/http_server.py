@@ -5,9 +5,11 @@
 Serves `/` and `/status.json` on port 80 with 4 sockets, so to 4 clients at a time; those who come
 while all are taken wait, because their TCP tries again after a second, three, seven. Requests are
 GET and HEAD (RFC 9110), without a body and at most 1,024 bytes long. A connection is kept for the
-next request, unless its place is needed; a client that is slow loses it.
+next request, unless its place is needed. A client that is too slow loses its own, the slowest
+first where all are taken. What goes wrong with one, a lack of memory included, ends no other.
 """
 
+import gc
 import sys
 
 import http_server_page as page
@@ -17,13 +19,19 @@ from smolmpy import TCPSocket
 from smolmpy.errno import EAGAIN
 
 REQUEST = 1024  # the longest request, in bytes
+PATH = 64  # how much of a path is told in an answer
 RX = 1024
 TX = 2920
 REQUEST_MS = 10000  # within which a request that has begun must be complete
 IDLE_MS = 15000  # how long the next request is waited for, while there is room for others
 GRACE_MS = 2000  # and while there is none, a client's first
 STALL_MS = 15000  # how long a client may take nothing of the answer
+ANSWER_MS = 120000  # within which it must have taken all of it
+LEAST_RATE = 256  # bytes that it has to take each second, on average, besides STALL_MS
+CROWDED_RATE = 1024  # below which the slowest gives way, after GRACE_MS, where there is no room
 LINGER_MS = 5000  # how long a client may take to close when we have
+
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 _LISTENING, _READING, _ANSWERING, _ENDING = range(4)
 _REASONS = {
@@ -57,12 +65,30 @@ class Server:
         self.iface.poll(now)
         self.uptime += (now - self._now) & 0x3FFFFFFF
         self._now = now
-        self.crowded = all(c.phase != _LISTENING for c in self.connections)
-        delay = -1
+        self.crowded = True
         for connection in self.connections:
-            left = connection.step(now)
+            if connection.phase == _LISTENING or not connection.socket.is_open:
+                self.crowded = False
+        delay = -1
+        slowest = None
+        least = CROWDED_RATE
+        for connection in self.connections:
+            try:
+                left = connection.step(now)
+            except Exception as problem:
+                connection.fail(problem, now)
+                left = 0
             if left >= 0 and (delay < 0 or left < delay):
                 delay = left
+            rate = connection.rate(now)
+            if 0 <= rate < least:
+                slowest = connection
+                least = rate
+        if self.crowded:
+            # Another look, before long; and whoever waits for room gets it.
+            delay = min(delay, GRACE_MS // 2)
+            if slowest:
+                slowest.socket.abort()
         left = self.iface.poll_delay(now)
         return left if delay < 0 or 0 <= left < delay else delay
 
@@ -86,7 +112,12 @@ class Connection:
         self.keep = False
         self.parts = None  # what is to be sent after `piece`
         self.piece = None
-        self.since = 0
+        self.since = 0  # when this phase began, or the request
+        self.sent = 0  # bytes that were handed to the socket
+        self.taken = 0  # how many of them the client has acknowledged, and when it last did
+        self.took = 0
+        self.before = 0  # how many were sent before this answer, and when it began
+        self.began = 0
         self.socket.listen(self.server.port)
 
     def step(self, now):
@@ -109,27 +140,82 @@ class Connection:
             return self._mind_time(now)
         return -1
 
+    def fail(self, problem, now):
+        """Ends the connection after an exception; it needs no memory itself."""
+        asked = self.phase == _READING
+        self.keep = False
+        self.parts = self.piece = None
+        gc.collect()
+        try:
+            if not isinstance(problem, MemoryError):
+                sys.print_exception(problem)
+            elif asked:
+                self._enter(_ANSWERING, now)
+                n = self.socket.send(_BUSY)
+                self.sent += max(n, 0)
+                if n == len(_BUSY):
+                    return self._close(now)
+        except MemoryError:
+            pass
+        # An answer that is cut short is seen to be incomplete.
+        self.socket.abort()
+
     def _enter(self, phase, now):
         self.phase = phase
         self.since = now
+        if phase == _ANSWERING:
+            self.before = self.sent
+            self.began = self.took = now
+
+    # Time
+
+    def rate(self, now):
+        """How many bytes a second the client has moved of its request or our answer; -1 where it
+        need not hurry yet."""
+        phase = self.phase
+        owed = self.socket.send_queue
+        since = self.since
+        moved = 0
+        if phase == _ANSWERING or owed:
+            since = self.began
+            moved = max(self.sent - owed - self.before, 0)
+        elif phase == _READING:
+            moved = self.have
+        if phase == _LISTENING or (phase == _READING and not moved):
+            return -1
+        spent = (now - since) & 0x3FFFFFFF
+        return -1 if spent < GRACE_MS else moved // max(spent // 1000, 1)
 
     def _mind_time(self, now):
-        if self.phase == _READING and not self.have:
-            limit = IDLE_MS
-            if self.server.crowded:
-                limit = GRACE_MS if self.first else 0
+        phase = self.phase
+        owed = self.socket.send_queue
+        if self.sent - owed > self.taken:
+            self.taken = self.sent - owed
+            self.took = now
+            if phase == _ENDING:
+                self.since = now
+        if phase == _ANSWERING or (phase == _ENDING and owed):
+            spent = (now - self.began) & 0x3FFFFFFF
+            earned = max(self.taken - self.before, 0) // LEAST_RATE * 1000
+            left = min(STALL_MS + earned, ANSWER_MS) - spent
+            left = min(left, STALL_MS - ((now - self.took) & 0x3FFFFFFF))
         else:
-            limit = (0, REQUEST_MS, STALL_MS, LINGER_MS)[self.phase]
-        left = limit - ((now - self.since) & 0x3FFFFFFF)
+            limit = LINGER_MS
+            if phase == _READING:
+                limit = REQUEST_MS
+                if not self.have:
+                    limit = IDLE_MS
+                    if self.server.crowded:
+                        limit = GRACE_MS if self.first else 0
+            left = limit - ((now - self.since) & 0x3FFFFFFF)
         if left > 0:
             return left
-        if self.phase == _READING:
-            if self.have:
-                self._refuse(408, now)
-            else:
-                self._close(now)
-        else:
+        if phase != _READING:
             self.socket.abort()
+        elif self.have:
+            self._refuse(408, now)
+        else:
+            self._close(now)
         return 0
 
     def _close(self, now):
@@ -191,7 +277,8 @@ class Connection:
         path = target.partition("?")[0]
         found = self.server.pages.get(path)
         if not found:
-            text = "<!DOCTYPE html><title>404</title><p>There is no %s here.\n" % page.escape(path)
+            text = page.escape(path if len(path) <= PATH else path[:PATH] + "...")
+            text = "<!DOCTYPE html><title>404</title><p>There is no %s here.\n" % text
             return self._begin(404, "text/html", text, now, bare)
         kind, write = found
         self._begin(200, kind, write(self.server), now, bare, modern)
@@ -232,16 +319,11 @@ class Connection:
                     self.socket.abort()
                     return
                 self.piece = self.piece[n:]
-                self.since = now
+                self.sent += n
             try:
                 self.piece = next(self.parts)
             except StopIteration:
                 break
-            except Exception as problem:
-                # Cut short, the answer is seen to be incomplete.
-                sys.print_exception(problem)
-                self.socket.abort()
-                return
         self.first = False
         if self.keep:
             self._enter(_READING, now)
