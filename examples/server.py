@@ -1,8 +1,8 @@
 """A host that answers: ping, UDP and TCP, at 192.168.69.1.
 
-UDP port 6969 answers `yo dawg` to any datagram. TCP port 6969 sends back what it receives, each
-piece reversed. The buffers are 64 bytes long, so a peer meets their limits at once. Once it runs
-it allocates nothing.
+UDP port 6969 answers `yo dawg` to any datagram that a client may have sent to us. TCP port 6969
+sends back what it receives, each piece reversed. The buffers are 64 bytes long, so a peer meets
+their limits at once. Once it runs it allocates nothing.
 
 Several sockets listen on the TCP port: each serves one client and then listens again.
 """
@@ -10,6 +10,8 @@ Several sockets listen on the TCP port: each serves one client and then listens 
 import smolmpy_board as board
 from smolmpy import Interface, TCPSocket, UDPSocket
 
+MAC = "02-00-00-00-00-01"
+ADDRESS = "192.168.69.1"
 PORT = 6969
 SIZE = 64
 CLIENTS = 4
@@ -18,12 +20,13 @@ ANSWER = b"yo dawg"
 
 class Server:
     def __init__(self, device):
-        self.iface = Interface(device, getattr(device, "mac", None) or "02-00-00-00-00-01")
-        self.iface.add_address("192.168.69.1/24")
+        self.iface = Interface(device, getattr(device, "mac", None) or MAC)
+        self.iface.add_address(ADDRESS + "/24")
         self.udp = self.iface.add(UDPSocket(SIZE, SIZE))
-        self.udp.bind(PORT)
+        self.udp.bind(PORT, ADDRESS)  # not what is sent to all
         self.clients = [self.iface.add(TCPSocket(SIZE, SIZE)) for _ in range(CLIENTS)]
         self.piece = bytearray(SIZE)
+        self.start = memoryview(self.piece)[: len(ANSWER)]
 
     def step(self, now):
         """Does what there is to do at `now`; returns how long to wait, in ms (-1: no limit)."""
@@ -34,9 +37,15 @@ class Server:
         return self.iface.poll_delay(now)
 
     def answer_datagrams(self):
+        # A datagram's sender may be forged. If it is a server, one like this or an echo service,
+        # an answer would be answered, and that again, for ever; a client has another port.
         udp = self.udp
-        while udp.recv_into(self.piece) >= 0:
-            udp.reply(ANSWER)
+        n = udp.recv_into(self.piece)
+        while n >= 0:
+            is_answer = n == len(ANSWER) and self.start == ANSWER
+            if udp.remote_port >= 1024 and udp.remote_port != PORT and not is_answer:
+                udp.reply(ANSWER)
+            n = udp.recv_into(self.piece)
 
     def reverse_stream(self, tcp):
         if tcp.state == TCPSocket.CLOSED:
@@ -68,7 +77,7 @@ def reverse(buf, n):
 def main():
     device = board.device()
     server = Server(device)
-    print("192.168.69.1 answers ping, UDP port 6969 and TCP port 6969")
+    print("%s answers ping, UDP port %d and TCP port %d" % (ADDRESS, PORT, PORT))
     try:
         while True:
             board.wait(device, server.step(board.ticks_ms()))

@@ -141,6 +141,24 @@ def test_udp_bursts_lose_no_more_than_the_buffers_are_short(server):
     assert set(answers) == {b"yo dawg"}
 
 
+def test_udp_of_servers_and_to_all_is_not_answered(server):
+    """Or two servers could be set to talk for ever."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sock.settimeout(0.2)
+        sock.sendto(b"hello", ("192.168.69.255", PORT))
+        sock.sendto(b"yo dawg", (ADDRESS, PORT))
+        with pytest.raises(TimeoutError):
+            sock.recv(100)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("0.0.0.0", PORT))
+        sock.settimeout(0.2)
+        sock.sendto(b"hello", (ADDRESS, PORT))
+        with pytest.raises(TimeoutError):
+            sock.recv(100)
+    assert exchange.udp(ADDRESS, PORT) == b"yo dawg"
+
+
 def test_udp_closed_port_is_unreachable(server):
     with pytest.raises(ConnectionRefusedError):
         exchange.udp(ADDRESS, _CLOSED_PORT)
