@@ -7,10 +7,15 @@ _T_STATE = const(4)
 _T_FLAGS = const(5)
 _T_SND_UNA = const(10)
 _T_SND_MAX = const(12)
+_T_RCV_NXT = const(18)
+_T_RCV_ADV = const(19)
+_T_MSS = const(21)
 _T_RX_LEN = const(23)
+_T_RX_SIZE = const(24)
 _T_TX_LEN = const(26)
 _T_TX_SIZE = const(27)
 
+_F_ACK_NOW = const(1)
 _F_FIN_SEEN = const(128)
 _F_END_TOLD = const(524288)
 
@@ -49,6 +54,7 @@ def hand_over(socket, n: int):
     """
     tcb, handler, payload, size, recv, send = socket._handing
     t = ptr32(tcb)
+    here = n
     while True:
         if not n:
             if not t[_T_RX_LEN]:
@@ -72,6 +78,15 @@ def hand_over(socket, n: int):
                     if (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF <= t[_T_TX_LEN]:
                         _before_fin(socket, payload, answer)
         n = 0
+    if here:
+        # The window opens as it does where text is taken out of the ring: TCPSocket.recv_slice().
+        offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
+        gain = t[_T_RX_SIZE] - t[_T_RX_LEN] - offered
+        mss = t[_T_MSS]
+        if gain >= t[_T_RX_SIZE] >> 1 or gain >= (mss if offered < mss else mss << 1):
+            if t[_T_STATE] == _ESTABLISHED:
+                t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
+                socket._wake()
     if t[_T_STATE] > _CLOSE_WAIT:
         socket._wake()  # the FIN has waited for this
     if t[_T_FLAGS] & (_F_FIN_SEEN | _F_END_TOLD) == _F_FIN_SEEN:

@@ -245,8 +245,8 @@ def egress(socket) -> int:
             if earliest < 0 or rest < earliest:
                 earliest = rest
         i += 1
-    if result == -_EINPROGRESS and (earliest < 0 or earliest > _ARP_RETRY):
-        earliest = _ARP_RETRY
+    if result == -_EINPROGRESS and (earliest <= 0 or earliest > _ARP_RETRY):
+        earliest = _ARP_RETRY  # what is due can not go before; the answer wakes it
     set_due(state, slot, earliest)
     return count
 

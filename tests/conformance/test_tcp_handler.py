@@ -321,3 +321,11 @@ def micropython_heap():
         return micropython.heap_lock, micropython.heap_unlock
     except (ImportError, AttributeError):
         return None
+
+
+def test_the_window_opens_at_once():
+    # 3.8.6.2.2: a ring that holds one segment is empty again when the handler has seen it.
+    h, p, s = established(rx=700, syn={"mss": 536})
+    s.handler = lambda socket, payload, n: 0
+    p.send("A", 1, 1, bytes(536))
+    p.expect("A", 1, 537, win=700)

@@ -504,3 +504,12 @@ def test_segments_without_text_do_not_go_beyond_a_window_drawn_back():
     p.send("A", 1, 1, b"text", win=150)
     h.advance(50)
     p.expect("A", 151, 5, b"")
+
+
+def test_a_timer_that_is_due_does_not_spin_while_arp_is_awaited():
+    h, p, s = established()
+    h.iface.remove_neighbor(PEER)
+    p.send("A", 1, 1, b"text")  # answered with a delayed ACK, for which the neighbor is asked
+    h.advance(20)
+    assert h.expect("arp").op == 1
+    assert h.iface.poll_delay(h.now) > 0
