@@ -79,8 +79,8 @@ def setup(
     """Makes the pool on an interface: how many TCP and UDP sockets, with buffers of that size.
 
     ticks_ms and wait are the board's clock and sleep (smolmpy.net.setup). A UDP socket holds at
-    most `packets` datagrams each way. idle: after so many ms without use a socket is closed if
-    its place is needed; None: never.
+    most `packets` datagrams each way. idle: for how many ms a socket may be left alone where its
+    place is needed, -1 for ever; None: 60 s where a client has come to a listener, else for ever.
     """
     global _pool
     net.setup(iface, ticks_ms, wait)
@@ -220,7 +220,7 @@ class socket(Stream):
         self._error = 0
         self._linger = -1  # SO_LINGER in ms, -1 where it is off
         self._peer = None
-        self._used = net.now
+        self._used = net.ticks_ms()
         if type == SOCK_DGRAM:
             self._sock = _pool.take_udp(self)
             self._state = _DATAGRAM
@@ -299,7 +299,7 @@ class socket(Stream):
         if self._state == _DATAGRAM:
             raise OSError(_EOPNOTSUPP)
         self._need(_LISTENING)
-        self._used = net.now
+        self._used = net.ticks_ms()
         sock = self._pending()
         if sock is None:
             net.pump()
@@ -402,8 +402,7 @@ class socket(Stream):
             return self.send(buf)
         buf = readable(buf)
         host, port = self._host(addr)
-        self._used = net.now
-        start = net.ticks_ms()
+        self._used = start = net.ticks_ms()
         while True:
             r = self._call(self._sock.send_to, buf, host or "127.0.0.1", port)
             if r == -_ENETUNREACH or not net.up:
@@ -457,6 +456,11 @@ class socket(Stream):
 
     def close(self):
         """Ends the connection in the background, and never waits. A second call does nothing."""
+        self.end()
+        net.pump()
+
+    def end(self):
+        """As close(), and leaves it to others to let the stack work. Allocates nothing."""
         state = self._state
         sock = self._sock
         if state == _CLOSED:
@@ -473,7 +477,6 @@ class socket(Stream):
                 if not self._linger:
                     sock.abort()
             _pool.release(sock)
-        net.pump()
 
     def settimeout(self, seconds):
         """None: calls wait as long as it takes; 0: they do not wait."""

@@ -7,6 +7,7 @@ do.
 
 import io
 
+import micropython
 from micropython import const
 
 from smolmpy import net
@@ -24,6 +25,7 @@ _CLOSED = const(7)
 
 _TCP_CLOSED = const(0)
 _TCP_ESTABLISHED = const(4)
+_TCP_CLOSE_WAIT = const(7)
 
 # MicroPython's py/stream.h
 _IOCTL_POLL = const(3)
@@ -57,9 +59,16 @@ class Stream(io.IOBase):
     _told = 0  # the news that it has been called about; 0: of whatever there is
     _due = False  # it is about to be called
 
+    _waits = False  # a call on it waits
+
     def idle(self):
-        """Milliseconds since it was used."""
-        return net.elapsed(self._used)
+        """Milliseconds since it was used, 0 while a call on it waits."""
+        return 0 if self._waits else net.elapsed(self._used)
+
+    def gone(self, sock):
+        """Whether the other end of a socket of its has closed, or the connection is over."""
+        state = sock.state
+        return state == _TCP_CLOSE_WAIT or state == _TCP_CLOSED and self._state != _NEW
 
     def fileno(self):
         """There is no descriptor: -1."""
@@ -74,8 +83,13 @@ class Stream(io.IOBase):
             left = self._timeout - net.elapsed(start)
             if left <= 0:
                 return False
-        net.rest(left)
-        net.pump()
+        self._waits = True
+        try:
+            net.rest(left)
+            net.pump()
+        finally:
+            self._waits = False
+        self._used = net.now
         return True
 
     def _dry(self):
@@ -90,7 +104,7 @@ class Stream(io.IOBase):
 
     def _await(self, wait=True):
         # Waits for something to receive: 0, or a negative errno.
-        self._used = net.now
+        self._used = net.ticks_ms()
         if self._dry():
             net.pump()
             start = net.ticks_ms()
@@ -146,11 +160,11 @@ class Stream(io.IOBase):
     # One attempt: a count, or a negative errno. -EAGAIN only after the interface has worked.
 
     def _recv(self, buf, n):
-        self._used = net.now
         r = self._recv_now(buf, n, False)
         if r == -_EAGAIN:
             net.pump()
             r = self._recv_now(buf, n, False)
+        self._used = net.ticks_ms()
         return r
 
     def _recv_now(self, buf, n, peek):
@@ -196,13 +210,13 @@ class Stream(io.IOBase):
         return -_EBADF if state == _CLOSED else -_ENOTCONN
 
     def _send(self, buf, n):
-        self._used = net.now
         r = self._send_now(buf, n)
         if r == -_EAGAIN:
             net.pump()
             r = self._send_now(buf, n)
         if r > 0:
             net.pump()
+        self._used = net.now
         return r
 
     def _send_now(self, buf, n):
@@ -378,7 +392,13 @@ class Stream(io.IOBase):
             self._used = net.now
             return self._poll(arg)
         if request == _IOCTL_CLOSE:
-            self.close()
+            # Of a TLS socket that nobody holds any more it is the garbage collector that calls,
+            # from the middle of anything, while nothing can be allocated.
+            self.end()
+            try:
+                micropython.schedule(net.pump, None)
+            except RuntimeError:
+                pass  # the queue is full: pump() is called by and by
             return 0
         return -_EINVAL
 

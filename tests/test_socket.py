@@ -634,6 +634,66 @@ def test_asyncio_server(target, on_tap):
         assert curl(n) == (0, f"GET /{n} HTTP/1.1\n")
 
 
+@ON_A_TAP
+@pytest.mark.parametrize("stay", [False, True])
+def test_handlers_that_fail_do_not_kill_the_server(target, on_tap, stay):
+    """More of them than there are sockets, twice; their clients go, or stay and wait in vain."""
+    text = ASYNC_HTTP.replace(
+        "    await asyncio.sleep_ms(5)", '    if b"bad" in first: raise ValueError("failed")'
+    )
+    program = on_tap(target, text, aio=True, SMOLMPY_POOL="idle=300")
+    assert program.line() == "ready"
+    with contextlib.ExitStack() as clients:
+        for n in range(2):
+            for _ in range(4):
+                s = clients.enter_context(socket.create_connection((ADDRESS, 80), 30))
+                s.sendall(b"GET /bad HTTP/1.0\r\n\r\n")
+                if not stay:
+                    s.close()
+            assert curl(n, timeout=60) == (0, f"GET /{n} HTTP/1.1\n")
+
+
+@ON_A_TAP
+def test_a_listener_is_not_taken(target, on_tap):
+    """The other sockets of the pool are in use, and there is a limit for those that are not."""
+    with socket.create_server((PEER, 0)) as listener:
+        program = on_tap(
+            target,
+            """
+import socket, sys, time
+l = socket.socket()
+l.bind(("", 80))
+l.listen(1)
+l.settimeout(30)
+held = [socket.socket() for _ in range(3)]
+for h in held:
+    h.connect((sys.argv[1], int(sys.argv[2])))
+    h.setblocking(False)
+end = time.ticks_ms() + 1000
+while time.ticks_diff(end, time.ticks_ms()) > 0:
+    for h in held:
+        try:
+            h.recv(1)
+        except OSError:
+            pass
+    time.sleep_ms(20)
+try:
+    socket.socket()
+except OSError as e:
+    print(e.errno)
+print("ready")
+print(l.accept()[1][0])
+""",
+            PEER,
+            listener.getsockname()[1],
+            SMOLMPY_POOL="idle=500",
+        )
+        assert program.line() == "12"
+        assert program.line() == "ready"
+        with socket.create_connection((ADDRESS, 80), 30):
+            assert program.end() == PEER + "\n"
+
+
 @pytest.mark.parametrize("target", ["unix-ffi", "unix32"], indirect=True)
 def test_asyncio_sleeps(target, on_tap):
     """With nothing to do the program uses next to no processor, and answers at once all the same.

@@ -45,7 +45,7 @@ def _require_openssl():
 def linux_client(certificate):
     context = ssl.create_default_context(cafile=certificate / "cert.pem")
     context.check_hostname = False
-    return context.wrap_socket(socket.create_connection((ADDRESS, 443), 10))
+    return context.wrap_socket(socket.create_connection((ADDRESS, 443), 30))
 
 
 CLIENT = """
@@ -246,3 +246,110 @@ def test_asyncio(target, on_tap, certificate):  # noqa: F811
                     while len(got) < len(line):
                         got += client.recv(4000)
                     assert got == line.upper()
+
+
+FORGOTTEN = """
+import gc, socket, ssl, sys, time
+from smolmpy import net
+l = socket.socket()
+l.bind(("", 80))
+l.listen(4)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.verify_mode = ssl.CERT_NONE
+def one():
+    s = socket.socket()
+    s.connect((sys.argv[1], int(sys.argv[2])))
+    t = context.wrap_socket(s)
+    t.write(b"hello")
+    return t.read(5)
+def several():
+    for _ in range(3):
+        assert one() == b"hello"
+several()
+junk = [bytearray(60) for _ in range(300)]
+junk = None
+start = time.ticks_ms()
+# The last one may be found on the stack still, by a collector that takes all there for addresses.
+while sum(s.owner is l and s.state == 1 for s in net.pool.tcp) < 3:
+    assert time.ticks_diff(time.ticks_ms(), start) < 30000, socket.opened()
+    gc.collect()
+    net.rest(100)
+    net.pump()
+print("listening")
+"""
+
+
+def test_forgotten_sockets_are_closed_when_they_are_collected(
+    target, on_tap, certificate  # noqa: F811
+):  # fmt: skip
+    """By the collector, while nothing can be allocated; the listener gets their places."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    with socket.create_server((PEER, 0)) as listener:
+
+        def serve():
+            for _ in range(3):
+                connection = context.wrap_socket(listener.accept()[0], server_side=True)
+                served.append(connection)
+                connection.sendall(connection.recv(100))
+
+        served = []
+        thread = threading.Thread(target=serve)
+        thread.start()
+        program = on_tap(target, FORGOTTEN, PEER, listener.getsockname()[1])
+        assert program.end(60) == "listening\n"
+        thread.join()
+        for connection in served:
+            connection.close()
+
+
+SCANNED = """
+import asyncio, ssl, sys
+folder = sys.argv[1]
+async def serve(reader, writer):
+    line = await reader.readline()
+    writer.write(line)
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+async def main():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder + "/cert.der", folder + "/key.der")
+    await asyncio.start_server(serve, "0.0.0.0", 443, ssl=context)
+    print("ready")
+    while True:
+        await asyncio.sleep(5)
+asyncio.run(main())
+"""
+
+
+def _knock(how):
+    """A connection as a port scanner makes them."""
+    with socket.create_connection((ADDRESS, 443), 30) as s:
+        if how == "reset":
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        elif how == "half a hello":
+            s.sendall(bytes.fromhex("1603010200010001fc0303"))
+        elif how == "another protocol":
+            s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        elif how == "a handshake that ends":
+            # The client's hello, the server's answer, and nobody is there any more.
+            hello = ssl.MemoryBIO()
+            context = ssl.create_default_context()
+            with contextlib.suppress(ssl.SSLWantReadError):
+                context.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="x").do_handshake()
+            s.sendall(hello.read())
+            s.recv(1)
+
+
+def test_a_port_scan_does_not_kill_a_server(target, on_tap, certificate):  # noqa: F811
+    """Handshakes that are begun and left, more of each kind than there are sockets."""
+    program = on_tap(target, SCANNED, certificate, aio=True, SMOLMPY_POOL="rx=2048 tx=2048")
+    assert program.line() == "ready"
+    kinds = "closed", "reset", "half a hello", "another protocol", "a handshake that ends"
+    for how in kinds:
+        for _ in range(6):
+            _knock(how)
+        with linux_client(certificate) as client:
+            client.sendall(b"hello\n")
+            assert client.recv(10) == b"hello\n", how

@@ -8,14 +8,20 @@ import micropython
 from micropython import const
 
 from ..kernel import copy
+from .base import read_addr
 from .tcp import TCPSocket
 from .udp import UDPSocket
 
+_SRC = const(7)
+_DST = const(8)
+_PORTS = const(9)
 _T_FLAGS = const(5)
 _T_RX_HEAD = const(22)
 _T_RX_LEN = const(23)
 _T_RX_SIZE = const(24)
 _F_RESET = const(4)
+_F_PASSIVE = const(8)
+_F_ANY = const(16)
 _F_FIN_SEEN = const(128)
 _R_HEAD = const(4)
 _R_COUNT = const(5)
@@ -29,12 +35,21 @@ _R_PORT = const(4)
 
 _CLOSED = const(0)
 _LISTEN = const(1)
+_ESTABLISHED = const(4)
 _FIN_WAIT_2 = const(6)
 _TIME_WAIT = const(10)
 
 _LINGER = const(10000)  # ms without progress until an orphan is given up
 _LINGER_NEEDED = const(1000)  # the same where its place is needed and the peer has got everything
 _LINGER_UDP = const(3000)
+
+# Where others are in need of its place: for how many ms its owner may leave a connection alone
+# whose other end has closed, and one that came to a listener.
+_ALONE_GONE = const(5000)
+_ALONE_CLIENT = const(60000)
+# Then a client that is silent is asked whether it is there, and given up if it does not answer.
+_PROBE = const(10000)
+_NO_ANSWER = const(60000)
 
 
 class PooledTCP(TCPSocket):
@@ -53,9 +68,38 @@ class PooledTCP(TCPSocket):
         """As for a new connection."""
         self.linger = _LINGER
         self.keep_alive = 0
+        self.timeout = 0
         self.quiet = False
         if not self.nagle:
             self.nagle = True
+
+    def listen_again(self, port, addr):
+        """As listen(); addr is 4 bytes of an address of ours, or None. Allocates nothing."""
+        st = self._st
+        st[_SRC] = st[_DST] = 0
+        st[_PORTS] = port
+        if addr is not None:
+            read_addr(addr, st, _DST)
+        self._start(_LISTEN)
+        if addr is None:
+            self._tcb[_T_FLAGS] |= _F_ANY
+
+    def patience(self, idle):
+        """For how many ms its owner may leave it alone where its place is needed; -1: for ever.
+
+        idle is what the program has chosen, or None.
+        """
+        if self.owner.gone(self):
+            return idle if idle is not None and 0 <= idle < _ALONE_GONE else _ALONE_GONE
+        if idle is None:
+            return _ALONE_CLIENT if self._tcb[_T_FLAGS] & _F_PASSIVE else -1
+        return idle
+
+    def ask(self):
+        """Has a client's end asked whether it is still there, from now on."""
+        if self._tcb[_T_FLAGS] & _F_PASSIVE and self.timeout != _NO_ANSWER:
+            self.timeout = _NO_ANSWER
+            self.keep_alive = _PROBE
 
     @property
     def room(self):
@@ -148,6 +192,8 @@ class PooledTCP(TCPSocket):
 class PooledUDP(UDPSocket):
     """A UDP socket of the pool."""
 
+    state = _ESTABLISHED
+
     def __init__(self, rx, tx, packets):
         super().__init__(rx, tx, packets)
         self.owner = None
@@ -187,6 +233,14 @@ class PooledUDP(UDPSocket):
         r[_R_LAST + 1] = r[at + _R_LOCAL]
         r[_R_LAST + 2] = r[at + _R_PORT]
         return n
+
+    def patience(self, idle):
+        """As of TCP."""
+        return -1 if idle is None else idle
+
+    def abort(self):
+        """Drops what is queued, and what has come."""
+        self.close()
 
     def surrender(self):
         """Becomes an orphan, until what is queued has been sent."""
