@@ -99,6 +99,18 @@ def source(state) -> int:
     return 0
 
 
+@micropython.viper
+def find(st: ptr32, words, at: int) -> int:
+    """Which of our addresses words[at] is; -1 if it is none."""
+    addr = ptr32(words)[at]
+    i = 0
+    while i < st[_ADDRESSES]:
+        if st[_ADDRESS_TABLE + i * _ADDRESS_WORDS] == addr:
+            return i
+        i += 1
+    return -1
+
+
 def _mask(prefix):
     return (0xFFFFFFFF << (32 - prefix)) & 0xFFFFFFFF
 

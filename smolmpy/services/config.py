@@ -3,6 +3,8 @@
 import micropython
 from micropython import const
 
+from ..iface.route import find
+
 _ANNOUNCE = const(20)
 _ADDRESSES = const(24)
 _ROUTES = const(25)
@@ -13,18 +15,6 @@ _ADDRESS_WORDS = const(2)
 _ROUTE_WORDS = const(4)
 
 _ENOMEM = const(12)
-
-
-@micropython.viper
-def find(st: ptr32, words, at: int) -> int:
-    """Which of our addresses words[at] is; -1 if it is none."""
-    addr = ptr32(words)[at]
-    i = 0
-    while i < st[_ADDRESSES]:
-        if st[_ADDRESS_TABLE + i * _ADDRESS_WORDS] == addr:
-            return i
-        i += 1
-    return -1
 
 
 @micropython.viper

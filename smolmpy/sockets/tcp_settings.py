@@ -19,6 +19,7 @@ from .tcp_connection import choose_iss, scale
 _NOW = const(4)
 _SRC = const(7)
 _DST = const(8)
+_PEER_HI = const(14)
 _PORTS = const(9)
 _CLOCK = const(110)
 
@@ -217,7 +218,7 @@ class TCPSettings(Socket):
             raise ValueError("addr: %d.%d.%d.%d is not a host" % tuple(addr))
         local = self._source_for(addr)
         st = self._st
-        if next_hop(st) == 0 and local != to_word(addr):
+        if next_hop(st) == 0 and st[_PEER_HI] & 0x100:
             raise ValueError("addr: %d.%d.%d.%d is a broadcast address" % tuple(addr))
         given = local_port
         if not given:

@@ -7,7 +7,7 @@ from ..errno import EADDRINUSE, EDESTADDRREQ
 from ..iface.demux import in_use
 from ..iface.ethernet import failed
 from ..iface.ipv4 import answer, egress
-from ..iface.route import source
+from ..iface.route import find, source
 from ..kernel import checksum, reference
 from ..wire.address import parse, to_word
 from .base import NOWHERE, check_port, write_addr
@@ -239,11 +239,17 @@ class UDPSocket(UDPSending):
                 st[_DST] = remote
                 if int(source(state)) < 0:
                     return -_ENETUNREACH
-                local = st[_SRC]
+                if remote != last[_R_LAST] or not int(self._is_ours()):
+                    local = st[_SRC]
         r[0] = remote
         r[1] = local
         r[2] = port
         return int(put(buf, n, out, state))
+
+    @micropython.viper
+    def _is_ours(self) -> int:
+        # Whether the datagram received last was sent to an address of ours, and to no group.
+        return 1 if int(find(self._st, self._rx_ring, _R_LAST + 1)) >= 0 else 0
 
     def _checked(self, addr, port):
         check_port(port, "port", 1)
@@ -271,7 +277,7 @@ class UDPSocket(UDPSending):
 
     @micropython.viper
     def _answer_group(self, buf) -> int:
-        # As reply(), to what was not sent to our first address: a broadcast, say.
+        # As reply(), to what was not sent to our first address: to another, or a broadcast.
         _usual, _other, put, length, source, state, ring, out, rx_ring = self._outbox
         st = ptr32(state)
         r = ptr32(ring)
@@ -280,7 +286,7 @@ class UDPSocket(UDPSending):
         if int(source(state)) < 0:
             return -_ENETUNREACH
         r[0] = st[_DST]
-        r[1] = st[_SRC]
+        r[1] = last[_R_LAST + 1] if int(self._is_ours()) else st[_SRC]
         r[2] = last[_R_LAST + 2]
         return int(put(buf, length(buf), out, state))
 

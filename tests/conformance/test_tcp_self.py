@@ -62,6 +62,43 @@ def test_stream_to_oneself():
     assert server.state == TCPSocket.CLOSED and client.state == TCPSocket.TIME_WAIT
 
 
+def test_every_address_of_ours_can_be_reached():
+    """A second one in the same network, and one elsewhere, by stream and datagram."""
+    iface = Interface(LoopbackDevice(), OUR_MAC)
+    for cidr in ("192.168.69.1/24", "192.168.69.2/24", "10.0.0.5/31", "127.0.0.1/8"):
+        iface.add_address(cidr)
+    now = rounds(iface, 0)
+    server = iface.add(TCPSocket(64, 64))
+    client = iface.add(TCPSocket(64, 64))
+    a = iface.add(UDPSocket(64, 64))
+    b = iface.add(UDPSocket(64, 64))
+    a.bind(7)
+    buf = bytearray(64)
+    for where in ("192.168.69.1", "192.168.69.2", "10.0.0.5", "127.0.0.1"):
+        server.listen(80)
+        assert client.connect(where, 80) == 0
+        now = rounds(iface, now)
+        assert server.state == client.state == TCPSocket.ESTABLISHED, where
+        assert bytes(server.local_addr) == addr(where) == bytes(client.remote_addr)
+        assert client.send(b"hello") == 5
+        now = rounds(iface, now)
+        assert server.recv_into(buf) == 5 and server.send(b"you") == 3
+        now = rounds(iface, now)
+        assert client.recv_into(buf) == 3
+        client.abort()
+        now = rounds(iface, now)
+        assert server.state == TCPSocket.CLOSED
+        assert b.send_to(b"datagram", where, 7) == 8
+        now = rounds(iface, now)
+        assert a.recv_into(buf) == 8, where
+        assert a.reply(b"back") == 4
+        now = rounds(iface, now)
+        assert b.recv_into(buf) == 4 and bytes(b.remote_addr) == addr(where), where
+    for where in ("192.168.69.255", "10.255.255.255", "127.255.255.255"):
+        if where[:3] != "10.":
+            raises(ValueError, "broadcast", client.connect, where, 80)
+
+
 def test_quiet_connection_drops_further_syns():
     h, p, s = established()
     q = Peer(h, port=2000)

@@ -264,6 +264,38 @@ def test_bind_to_one_address():
     h.expect("udp", src="192.168.69.2")
 
 
+def test_answers_come_from_where_the_question_went():
+    """RFC 1122 section 4.1.3.5; one that was sent to all is answered from our own address."""
+    h, s = host()
+    other = "192.168.69.2"
+    h.iface.add_address(other + "/24")
+    h.iface.add_address("10.0.0.1/8")
+    h.run()
+    h.clear()
+    for dst, src in (
+        (OUR, OUR),
+        (other, other),
+        ("10.0.0.1", "10.0.0.1"),
+        ("192.168.69.255", OUR),
+        ("255.255.255.255", OUR),
+        (other, other),
+    ):
+        dmac = OUR_MAC if src == dst else b"\xff" * 6
+        h.inject(udp(5000, 6969, b"a", dst=dst, dmac=dmac))
+        assert recv(s) == b"a", dst
+        assert s.reply(b"b") == 1
+        h.expect("udp", src=src, dst=PEER, dport=5000)
+        assert s.send_to(b"c", s.remote_addr, s.remote_port) == 1
+        h.expect("udp", src=src, dst=PEER, dport=5000)
+    # One that would come from what is ours no longer comes from the address that fits.
+    h.iface.remove_address(other)
+    assert s.reply(b"d") == 1
+    h.expect("udp", src=OUR, dport=5000)
+    # As does what is no answer.
+    assert s.send_to(b"e", "10.0.0.9", 5000) == 1
+    h.expect("arp", spa="10.0.0.1", tpa="10.0.0.9")
+
+
 def test_closed_socket_is_gone_and_reusable():
     h, s = host()
     h.inject(udp(1, 6969, b"old"))
