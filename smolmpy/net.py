@@ -34,14 +34,26 @@ def setup(interface, ticks=None, wait=None):
     limit), and may return early; by default a millisecond at a time is slept.
     """
     global iface, pool, ticks_ms, _wait, up
-    if time is None and (ticks is None or wait is None):
-        raise ValueError("ticks, wait: this firmware has no time module to take them from")
+    check_clock(ticks, wait)
     iface = interface
     pool = None
     ticks_ms = ticks or time.ticks_ms
     _wait = wait or _nap
     up = True
     pump()
+
+
+def check_clock(ticks, wait):
+    """Raises TypeError or ValueError for what setup() can not take as its clock."""
+    for name, value, usual in (("ticks_ms", ticks, "ticks_ms"), ("wait", wait, "sleep_ms")):
+        if value is None:
+            if not hasattr(time, usual):
+                raise ValueError(
+                    "%s: this firmware has no time.%s in its place; give the board's, "
+                    "ticks_ms=board.ticks_ms, wait=board.wait" % (name, usual)
+                )
+        elif not callable(value):
+            raise TypeError("%s must be a function" % name)
 
 
 def _nap(device, ms):

@@ -8,16 +8,30 @@ install()                  # import socket, import network: now these
 
 import sys
 
+from micropython import const
+
 from smolmpy import net
 from smolmpy.iface.interface import Interface
-from smolmpy.wire.address import format, from_word, local_mac, parse, parse_mac
+from smolmpy.wire.address import format, from_word, local_mac, parse, parse_cidr, parse_mac
 
 _lan = None
 _country = "XX"
 
+_EBUSY = const(16)
+_ENODEV = const(19)
+_ENETDOWN = const(100)
+
+
+def __getattr__(name):
+    # What programs for wireless boards look for costs nothing until one does.
+    if name in ("WLAN", "STA_IF", "AP_IF") or name.startswith("STAT_"):
+        __import__("smolmpy.wlan")
+        return getattr(sys.modules["smolmpy.wlan"], name)
+    raise AttributeError(name)
+
 
 class LAN:
-    """A wired interface: `LAN(device)`; without an argument the one that has been made.
+    """A wired interface: `LAN(device)`; `LAN()` or `LAN(0)` is the one that has been made.
 
     mac: 6 bytes or text; by default the device's own, or one made of the board's unique id.
     ticks_ms, wait: the board's clock and sleep. sockets: how many the interface has room for
@@ -26,9 +40,13 @@ class LAN:
     """
 
     def __new__(cls, device=None, **options):
-        if device is None:
+        if isinstance(device, int) and device != 0:
+            raise ValueError("device: there is one LAN only, LAN(0)")
+        if device is None or isinstance(device, int):
             if _lan is None:
-                raise OSError(19, "no LAN has been made of a device")
+                raise OSError(
+                    _ENODEV, "no LAN has been made of a device: LAN(board.device(), ...)"
+                )
             return _lan
         return super().__new__(cls)
 
@@ -36,8 +54,9 @@ class LAN:
         self, device=None, *, mac=None, ticks_ms=None, wait=None, sockets=4, interface=None, **pool
     ):
         global _lan
-        if device is None:
+        if device is None or isinstance(device, int):
             return
+        net.check_clock(ticks_ms, wait)
         self._device = device
         self._options = dict(interface or {})
         self._options["sockets"] = sockets + pool.get("tcp", 4) + pool.get("udp", 2)
@@ -62,8 +81,8 @@ class LAN:
         elif not self._made:
             from smolmpy import socket
 
-            self._made = True
             socket.setup(self._iface, *self._setup, **self._pool)
+            self._made = True
         else:
             net.up = True
 
@@ -97,6 +116,8 @@ class LAN:
             self._work()
             return self.ipconfig("addr4") + (self.ipconfig("gw4"), ipconfig("dns"))
         if config == "dhcp":
+            if not self.active():
+                raise OSError(_ENETDOWN, 'ifconfig("dhcp"): call active(True) first')
             self.ipconfig(dhcp4=True)
             start = net.ticks_ms()
             while not self._dhcp.bound:
@@ -106,9 +127,14 @@ class LAN:
                 net.rest(left)
                 net.pump()
             return None
+        if not isinstance(config, (tuple, list)) or len(config) != 4:
+            raise ValueError(
+                'config must be (address, mask, gateway, dns) or "dhcp", not %r' % (config,)
+            )
         addr, mask, gateway, server = config
+        servers = _servers(server)
         self.ipconfig(dhcp4=False, addr4=(addr, mask), gw4=gateway)
-        ipconfig(dns=server)
+        net.dns = servers
 
     def ipconfig(self, param=None, **values):
         """One of addr4, gw4, dhcp4, has_dhcp4; or sets those that are named.
@@ -123,11 +149,26 @@ class LAN:
         for name in values:
             if name not in ("addr4", "gw4", "dhcp4"):
                 raise ValueError("unexpected key")
+        if "addr4" in values:
+            values["addr4"] = self._cidr(values["addr4"])
+        before = self._dhcp is not None, self._iface.addresses(), self._iface.gateway
+        try:
+            self._set(values)
+        except ValueError:
+            # What does not fit together changes nothing.
+            dhcp, addresses, gateway = before
+            stopped = dhcp and self._dhcp is None
+            self._set_addr4(addresses[0] if addresses and not stopped else None)
+            self._set_gw4(None if stopped else gateway)
+            self._set_dhcp4(dhcp)
+            raise
+        self._work()
+
+    def _set(self, values):
         # DHCP would undo what is set before it is stopped.
         for name in ("dhcp4", "addr4", "gw4"):
             if name in values:
                 getattr(self, "_set_" + name)(values[name])
-        self._work()
 
     def _ipconfig(self, param):
         self._work()
@@ -147,19 +188,31 @@ class LAN:
             raise TypeError("must query one param")
         raise ValueError("unexpected key")
 
-    def _set_addr4(self, value):
-        cidr = value
-        if value is not None:
-            if not isinstance(value, str):
-                cidr = "%s/%d" % (value[0], _prefix(value[1]))
-            elif "/" not in value:
-                cidr = "%s/%d" % (value, _prefix(self._ipconfig("addr4")[1]) or 24)
+    def _cidr(self, value):
+        # What addr4 is set to, as text with a prefix length; None for no address.
+        if value is None:
+            return None
+        if isinstance(value, str):
+            addr, _, prefix = value.partition("/")
+            prefix = prefix or _prefix(self._ipconfig("addr4")[1]) or 24
+        elif isinstance(value, (tuple, list)) and len(value) == 2:
+            addr = value[0]
+            prefix = _prefix(value[1])
+        else:
+            raise ValueError(
+                'addr4 must be "192.168.69.1/24" or a pair (address, mask), not %r' % (value,)
+            )
+        cidr = "%s/%s" % (format(parse(addr, "addr4")), prefix)
+        parse_cidr(cidr, "addr4")
+        return None if cidr.startswith("0.0.0.0/") else cidr
+
+    def _set_addr4(self, cidr):
         iface = self._iface
         if cidr in iface.addresses():
             return
         for old in iface.addresses():
             iface.remove_address(old.partition("/")[0])
-        if cidr is not None and not cidr.startswith("0.0.0.0/"):
+        if cidr is not None:
             iface.add_address(cidr)
 
     def _set_gw4(self, value):
@@ -204,7 +257,7 @@ class LAN:
     def _configure(self, name, value):
         if name == "mac":
             if self._made:
-                raise OSError(16, "mac: to be set before active(True)")
+                raise OSError(_EBUSY, "mac: to be set before active(True)")
             old = self._iface
             self._iface = Interface(self._device, parse_mac(value), **self._options)
             for cidr in old.addresses():
@@ -242,12 +295,15 @@ def _prefix(mask):
 
 def _own_mac(device):
     mac = getattr(device, "mac", None)
-    if mac:
+    if mac and any(mac):
         return mac
     try:
         from machine import unique_id
     except ImportError:
-        raise ValueError("mac: this device has none of its own")
+        raise ValueError(
+            "mac: the device has none of its own, and the firmware no unique id to make one of; "
+            "give LAN(device, mac=...)"
+        )
     return local_mac(unique_id())
 
 
@@ -283,7 +339,13 @@ def ipconfig(param=None, **values):
     for name in values:
         if name != "dns":
             raise ValueError("unexpected key")
-        net.dns = [format(parse(values[name], "dns"))]
+    net.dns = _servers(values["dns"])
+
+
+def _servers(dns):
+    if dns is None or dns == "0.0.0.0":
+        return []
+    return [format(parse(dns, "dns"))]
 
 
 def install():

@@ -39,6 +39,7 @@ timeout = OSError
 
 _SO_CALLBACK = const(20)
 _KEEP_IDLE_MS = const(7200000)
+_HEADERS = const(28)  # of IPv4 and UDP
 
 # What a socket is: `_state`.
 _NEW = const(0)
@@ -54,6 +55,7 @@ _EBADF = const(9)
 _EAGAIN = const(11)
 _ENODEV = const(19)
 _EINVAL = const(22)
+_EMSGSIZE = const(90)
 _EPROTONOSUPPORT = const(93)
 _EOPNOTSUPP = const(95)
 _EAFNOSUPPORT = const(97)
@@ -74,17 +76,19 @@ _watched = []  # sockets with a callback
 
 def setup(
     iface, ticks_ms=None, wait=None, *, tcp=4, udp=2, rx=1024, tx=1024,
-    udp_rx=1024, udp_tx=1024, packets=4, idle=None,
+    udp_rx=None, udp_tx=None, packets=4, idle=None,
 ):  # fmt: skip
     """Makes the pool on an interface: how many TCP and UDP sockets, with buffers of that size.
 
     ticks_ms and wait are the board's clock and sleep (smolmpy.net.setup). A UDP socket holds at
-    most `packets` datagrams each way. idle: for how many ms a socket may be left alone where its
-    place is needed, -1 for ever; None: 60 s where a client has come to a listener, else for ever.
+    most `packets` datagrams each way, and by default the largest that the link carries. idle: for
+    how many ms a socket may be left alone where its place is needed, -1 for ever; None: 60 s where
+    a client has come to a listener, else for ever.
     """
     global _pool
     net.setup(iface, ticks_ms, wait)
-    _pool = Pool(iface, tcp, udp, rx, tx, udp_rx, udp_tx, packets, idle)
+    most = iface.mtu - _HEADERS
+    _pool = Pool(iface, tcp, udp, rx, tx, udp_rx or most, udp_tx or most, packets, idle)
     net.pool = _pool
     net.notify = _notify
 
@@ -134,7 +138,9 @@ def _resolve(host):
         pass
     if net.resolve is None:
         if not net.dns:
-            raise OSError(_EAI_NONAME)
+            raise OSError(
+                _EAI_NONAME, "host: no name server is known; DHCP or ipconfig(dns=...) tells one"
+            )
         from smolmpy.services import resolver
 
         resolver.install(net)
@@ -208,7 +214,12 @@ class socket(Stream):
 
     def __init__(self, af=AF_INET, type=SOCK_STREAM, proto=0, sock=None):
         if _pool is None:
-            raise OSError(_ENODEV, "no network: call smolmpy.socket.setup() first")
+            raise OSError(
+                _ENODEV, "no network yet: LAN.active(True), or smolmpy.socket.setup(), makes it"
+            )
+        for name, value in (("af", af), ("type", type), ("proto", proto)):
+            if not isinstance(value, int):
+                raise TypeError("%s must be an int, not %r" % (name, value))
         if af != AF_INET:
             raise OSError(_EAFNOSUPPORT)
         if type != SOCK_STREAM and type != SOCK_DGRAM:
@@ -329,7 +340,7 @@ class socket(Stream):
         """To (address, port). Without a timeout TCP itself gives up, after minutes."""
         if self._state == _DATAGRAM:
             host, port = self._host(addr)
-            self._unreach(self._sock.connect, host, port)
+            self._reach(self._sock.connect, host, port)
             self._peer = (host, port)
             return
         start = self._used = net.ticks_ms()
@@ -344,7 +355,7 @@ class socket(Stream):
         host, port = self._host(addr)
         if host is None:
             raise OSError(_ECONNREFUSED)
-        self._unreach(self._sock.connect, host, port, self.port)
+        self._reach(self._sock.connect, host, port, self.port)
         self._peer = (host, port)
         self._state = _CONNECTING
         net.pump()
@@ -356,16 +367,24 @@ class socket(Stream):
         if self._state == _FAILED:
             raise OSError(-self._tell())
 
-    def _unreach(self, method, *args):
-        # Without a route it is the host that can not be reached, as on other boards.
+    def _reach(self, method, *args):
         if not net.up:
-            raise OSError(_EHOSTUNREACH)
+            self._unreachable(args[0])
         try:
             self._call(method, *args)
         except OSError as e:
             if e.errno == _ENETUNREACH:
-                raise OSError(_EHOSTUNREACH, "no route to %s" % args[0])
+                self._unreachable(args[0])
             raise
+
+    def _unreachable(self, host):
+        # Without a route it is the host that can not be reached, as on other boards.
+        why = "no route to %s" % host
+        if not net.up:
+            why = "the network is not active: call active(True)"
+        elif not net.iface.addresses():
+            why = "no address yet: ifconfig() or DHCP gives one"
+        raise OSError(_EHOSTUNREACH, why)
 
     # Data, as a socket's user knows it: errors are raised
 
@@ -406,7 +425,9 @@ class socket(Stream):
         while True:
             r = self._call(self._sock.send_to, buf, host or "127.0.0.1", port)
             if r == -_ENETUNREACH or not net.up:
-                r = -_EHOSTUNREACH
+                self._unreachable(host)
+            if r == -_EMSGSIZE:
+                self._too_long(len(buf))
             net.pump()
             if r != -_EAGAIN or not self._timeout:
                 return self._raised(r)

@@ -43,6 +43,7 @@ _EBADF = const(9)
 _EAGAIN = const(11)
 _EINVAL = const(22)
 _EPIPE = const(32)
+_EMSGSIZE = const(90)
 _ENOTCONN = const(107)
 _ETIMEDOUT = const(110)
 _ECONNREFUSED = const(111)
@@ -236,9 +237,12 @@ class Stream(io.IOBase):
                 buf = memoryview(buf)[:n]
             net.busy = True
             try:
-                return self._sock.send(buf)
+                r = self._sock.send(buf)
             finally:
                 net.busy = False
+            if r == -_EMSGSIZE:
+                self._too_long(n)
+            return r
         if state == _CONNECTING:
             self._progress()
             if self._state == _CONNECTING:
@@ -249,6 +253,17 @@ class Stream(io.IOBase):
         if state == _FAILED:
             return self._tell()
         return -_EBADF if state == _CLOSED else -_ENOTCONN
+
+    def _too_long(self, n):
+        # Says which limit a datagram has met.
+        most = net.iface.mtu - 28
+        room = len(self._sock._tx)
+        text = "a datagram has at most %d bytes here, not %d" % (min(room, most), n)
+        if room < most:
+            text += (
+                ": udp_tx, of LAN() or smolmpy.socket.setup(), is the limit, and may be %d" % most
+            )
+        raise OSError(_EMSGSIZE, text)
 
     def _recv_wait(self, buf, n):
         # Waits for something, as long as the timeout allows.

@@ -1,5 +1,8 @@
 """Libraries that know nothing of smolmpy, unmodified from PyPI, with real peers on a tap."""
 
+import contextlib
+import ftplib
+import io
 import re
 import shutil
 import subprocess
@@ -355,3 +358,237 @@ except OSError as e:
         time.sleep(0.1)
         s.sendto(b"too late", ("239.1.2.3", 5007))
     assert program.end() == "110\n"
+
+
+@contextlib.contextmanager
+def leases(need, tmp_path):
+    """A DHCP server, which knows an address of every name."""
+    dnsmasq = need(program_file, "dnsmasq")
+    options = (
+        "-k -C /dev/null -i tap3 --bind-interfaces --user=root --no-hosts --no-ping -R --pid-file"
+        f" --dhcp-range=192.168.69.50,192.168.69.60,1h --address=/#/{PEER}"
+        f" --dhcp-leasefile={tmp_path}/leases"
+    )
+    with Daemon(dnsmasq, *options.split()):
+        time.sleep(0.3)
+        yield
+
+
+# What the libraries want of the board.
+MACHINE = """
+import sys
+class machine:
+    class RTC:
+        def datetime(self):
+            return (2026, 1, 1, 0, 0, 0, 0, 0)
+    @staticmethod
+    def unique_id():
+        return b"smolmpy0"
+sys.modules["machine"] = machine
+import asyncio
+sys.modules["uasyncio"] = asyncio
+"""
+
+PHEW = (
+    MACHINE
+    + """
+import os
+os.chdir(sys.argv[1])
+sys.path.append({path!r})
+import phew
+from phew import server
+print("connected", phew.is_connected_to_wifi())
+print("address", phew.connect_to_wifi("a name", "a password"))
+print("connected", phew.is_connected_to_wifi())
+try:
+    phew.access_point("a name", "a password")
+except OSError as e:
+    print("access point", e.errno)
+@server.route("/hello/<name>")
+def hello(request, name):
+    return "hello " + name + " " + request.query.get("a", "")
+@server.catchall()
+def other(request):
+    return "nothing there", 404
+print("ready")
+server.run()
+"""
+)
+
+
+@ON_A_TAP
+def test_phew(target, on_tap, need, tmp_path):  # noqa: F811
+    """A library for the Pico W: it connects a WLAN, which here is DHCP on the wire."""
+    path = need(libraries.folder, "micropython-phew")
+    with leases(need, tmp_path):
+        program = on_tap(
+            target, PHEW.format(path=str(path)), tmp_path, aio=True, SMOLMPY_NO_ADDRESS="1"
+        )
+        said = []
+        while not said or said[-1] != "ready":
+            said.append(program.line())
+            assert said[-1] or len(said) < 99, said
+        said = [line for line in said if not line.startswith("2026-")]
+        address = said[1].removeprefix("address ")
+        assert re.fullmatch(r"192\.168\.69\.(5\d|60)", address), said
+        assert said == ["connected False", f"address {address}", "connected True",
+                        "access point 95", "ready"]  # fmt: skip
+        time.sleep(0.5)
+        for _ in range(5):
+            done = subprocess.run(
+                ["curl", "-sS", "-m", "20", f"http://{address}/hello/smolmpy?a=5"],
+                capture_output=True, text=True,
+            )  # fmt: skip
+            assert (done.returncode, done.stdout) == (0, "hello smolmpy 5"), done
+
+
+MQTT_ASYNC = (
+    MACHINE
+    + """
+sys.path.append({path!r})
+import mqtt_async, asyncio
+config = mqtt_async.MQTTConfig()
+got = []
+def message(topic, message, retained, number):
+    got.append((topic, message))
+async def main():
+    config.server = "broker.test"
+    config.ssid, config.wifi_pw = "a name", "a password"
+    config.subs_cb = message
+    config.interface = mqtt_async.STA_IF
+    client = mqtt_async.MQTTClient(config)
+    await client.connect()
+    await client.subscribe("to/me/#", qos=1)
+    await client.publish("from/me", b"ready", qos=1)
+    while len(got) < 3:
+        await asyncio.sleep_ms(50)
+    print(got)
+    await client.disconnect()
+asyncio.run(main())
+"""
+)
+
+
+@ON_A_TAP
+def test_mqtt_async(target, on_tap, need, tmp_path):  # noqa: F811
+    """A client of MQTT that looks after its WLAN, as mqtt_as does, from which it comes."""
+    path = need(libraries.folder, "micropython-mqtt")
+    broker = need(program_file, "mosquitto")
+    publish, subscribe = need(program_file, "mosquitto_pub"), need(program_file, "mosquitto_sub")
+    configuration = tmp_path / "mosquitto.conf"
+    configuration.write_text(f"listener 1883 {PEER}\nallow_anonymous true\n")
+    with (
+        leases(need, tmp_path),
+        Daemon(broker, "-c", configuration),
+        Subscription(subscribe) as messages,
+    ):
+        text = MQTT_ASYNC.format(path=str(path))
+        program = on_tap(target, text, aio=True, SMOLMPY_NO_ADDRESS="1")
+        assert messages.line() == "from/me ready"
+        for n in range(3):
+            subprocess.run(
+                [publish, "-h", PEER, "-t", f"to/me/{n}", "-m", f"hello {n}", "-q", "1"],
+                check=True,
+            )
+        wanted = [(b"to/me/%d" % n, b"hello %d" % n) for n in range(3)]
+        assert str(wanted) in program.end()
+
+
+FTP = """
+import network, os, socket, sys
+from smolmpy import net
+files = {"old": b"0123456789" * 500}
+clients = []
+over = False
+def serve(s):
+    global over
+    line = s.readline().decode().rstrip("\\r\\n")
+    if not line:
+        s.close()
+        s.setsockopt(socket.SOL_SOCKET, 20, None)
+        clients.remove(s)
+        over = not clients
+        return
+    command, _, name = line.partition(" ")
+    if command in ("USER", "PASS", "TYPE", "NOOP"):
+        s.sendall("230 yes\\r\\n")
+    elif command == "PASV":
+        addr = network.WLAN().ifconfig()[0]
+        s.sendall("227 mode (%s,%d,%d).\\r\\n" % (addr.replace(".", ","), 13333 >> 8, 13333 & 255))
+    elif command in ("NLST", "RETR", "STOR"):
+        d, _ = data.accept()
+        s.sendall("150 go\\r\\n")
+        if command == "NLST":
+            for name in sorted(files):
+                d.sendall(name + "\\r\\n")
+        elif command == "RETR":
+            d.sendall(files[name])
+        else:
+            got = b""
+            while True:
+                piece = d.read(256)
+                if not piece:
+                    break
+                got += piece
+            files[name] = got
+        d.close()
+        s.sendall("226 done\\r\\n")
+    elif command == "QUIT":
+        s.sendall("221 bye\\r\\n")
+        s.close()
+        s.setsockopt(socket.SOL_SOCKET, 20, None)
+        clients.remove(s)
+        over = not clients
+    else:
+        s.sendall("502 no\\r\\n")
+def client(l):
+    s, _ = l.accept()
+    clients.append(s)
+    s.setsockopt(socket.SOL_SOCKET, 20, serve)
+    s.sendall("220 hello\\r\\n")
+control = socket.socket()
+data = socket.socket()
+for s, port in ((control, 21), (data, 13333)):
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(socket.getaddrinfo("0.0.0.0", port)[0][4])
+    s.listen(0)
+data.settimeout(10)
+control.setsockopt(socket.SOL_SOCKET, 20, client)
+for i in (network.AP_IF, network.STA_IF):
+    wlan = network.WLAN(i)
+    if wlan.active():
+        print("started on", wlan.ifconfig()[0])
+while not over:
+    net.rest(1000)
+    net.pump()
+print(sorted((name, len(files[name])) for name in files))
+"""
+
+
+@ON_A_TAP
+def test_ftp_by_callbacks(target, on_tap):  # noqa: F811
+    """A server as uftpd is: all in callbacks, in which it waits for the data connection."""
+    program = on_tap(target, FTP, SMOLMPY_POOL="tcp=6")
+    assert program.line() == f"started on {ADDRESS}"
+    for number in range(2):
+        with ftplib.FTP(timeout=20) as ftp, ftplib.FTP(timeout=20) as idle:
+            idle.connect(ADDRESS)  # another client at the same time
+            ftp.connect(ADDRESS)
+            assert ftp.login()[:3] == "230"
+            sent = bytes(range(256)) * 20
+            assert ftp.storbinary("STOR new", io.BytesIO(sent))[:3] == "226"
+            for _ in range(5):
+                assert ftp.nlst() == ["new", "old"]
+                got = []
+                ftp.retrbinary("RETR new", got.append)
+                assert b"".join(got) == sent
+                for _ in range(10):
+                    assert ftp.voidcmd("NOOP") == "230 yes"
+            if number == 0:
+                idle.voidcmd("NOOP")
+                # Before the last client goes another has come.
+                last = ftplib.FTP(timeout=20)
+                last.connect(ADDRESS)
+            else:
+                last.quit()
+    assert program.end() == str([("new", 5120), ("old", 5000)]) + "\n"

@@ -14,6 +14,7 @@ from test_libraries import Daemon, nginx_configuration, program_file
 from test_socket import PEER, on_tap  # noqa: F401  (a fixture)
 from tools.common import Missing
 from tools.host import ADDRESS
+from tools.launcher import stop
 
 # The other interpreters are built without TLS.
 pytestmark = pytest.mark.parametrize("target", ["unix64"], indirect=True)
@@ -353,3 +354,101 @@ def test_a_port_scan_does_not_kill_a_server(target, on_tap, certificate):  # noq
         with linux_client(certificate) as client:
             client.sendall(b"hello\n")
             assert client.recv(10) == b"hello\n", how
+
+
+DTLS_SERVER = """
+import socket, sys, tls
+context = tls.SSLContext(tls.PROTOCOL_DTLS_SERVER)
+with open(sys.argv[1] + "/cert.der", "rb") as cert, open(sys.argv[1] + "/key.der", "rb") as key:
+    context.load_cert_chain(cert.read(), key.read())
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.bind(("", 4433))
+u.settimeout(10)
+print("ready")
+hellos = 0
+while True:
+    first, client = u.recvfrom(1, socket.MSG_PEEK)
+    hellos += 1
+    u.connect(client)  # whom the handshake, which reads that datagram, is to answer
+    try:
+        t = context.wrap_socket(u, server_side=True, client_id=repr(client).encode())
+        break
+    except OSError as e:
+        if "HELLO_VERIFY" not in str(e):
+            raise
+print(client[0], hellos)
+line = t.recv(100)
+print(line)
+t.write(line.upper())
+t.close()
+"""
+
+
+def test_dtls_server(target, on_tap, certificate):  # noqa: F811
+    """A peek at the first datagram tells the client; the handshake reads it once more."""
+    program = on_tap(target, DTLS_SERVER, certificate)
+    assert program.line() == "ready"
+    argv = ["openssl", "s_client", "-dtls1_2", "-quiet", "-connect", f"{ADDRESS}:4433"]
+    argv += ["-CAfile", f"{certificate}/cert.pem", "-servername", "smolmpy.test"]
+    client = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        client.stdin.write(b"hello from openssl\n")
+        client.stdin.flush()
+        # The client's first hello has no cookie yet, its second one has.
+        assert program.line() == f"{PEER} 2"
+        assert program.line() == r"b'hello from openssl\n'"
+        assert client.stdout.readline() == b"HELLO FROM OPENSSL\n"
+        assert program.end() == ""
+    finally:
+        stop(client)
+        for file in (client.stdin, client.stdout, client.stderr):
+            file.close()
+
+
+DTLS_CLIENT = """
+import socket, sys, tls
+context = tls.SSLContext(tls.PROTOCOL_DTLS_CLIENT)
+context.verify_mode = tls.CERT_REQUIRED
+with open(sys.argv[1] + "/cert.der", "rb") as cert:
+    context.load_verify_locations(cert.read())
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.settimeout(10)
+u.connect((sys.argv[2], 4434))
+t = context.wrap_socket(u, server_hostname="smolmpy.test")
+t.write(b"hello from smolmpy\\n")
+print(t.recv(100))
+t.close()
+"""
+
+
+def test_dtls_client(target, on_tap, certificate):  # noqa: F811
+    """The server's certificate comes in datagrams as large as the link takes."""
+    make = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=smolmpy.test -outform der"
+        f" -keyout {certificate}/rsa.pem -out {certificate}/cert.der"
+    )
+    subprocess.run(make.split(), check=True, capture_output=True)
+    make = f"openssl x509 -inform der -in {certificate}/cert.der -out {certificate}/cert.pem"
+    subprocess.run(make.split(), check=True, capture_output=True)
+    argv = ["openssl", "s_server", "-dtls1_2", "-accept", f"{PEER}:4434", "-quiet"]
+    argv += ["-cert", f"{certificate}/cert.pem", "-key", f"{certificate}/rsa.pem"]
+    argv += ["-mtu", "1400"]
+    server = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 20
+        while (
+            ":4434" not in subprocess.run(["ss", "-Hlnu"], capture_output=True, text=True).stdout
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        program = on_tap(target, DTLS_CLIENT, certificate, PEER)
+        assert server.stdout.readline() == b"hello from smolmpy\n"
+        server.stdin.write(b"hello from openssl\n")
+        server.stdin.flush()
+        assert program.end() == r"b'hello from openssl\n'" + "\n"
+    finally:
+        stop(server)
+        server.stdin.close()
+        server.stdout.close()

@@ -20,6 +20,8 @@ VERSIONS = {
     "micropython-umqtt.simple": "1.3.4",
     "micropython-umqtt.robust": "1.0",
     "micropython-urequests": "0.9.1",
+    "micropython-mqtt": "0.7b4",
+    "micropython-phew": "0.0.3",
 }
 
 

@@ -47,6 +47,21 @@ class _NoSocket:
 _NO_SOCKET = _NoSocket()
 
 
+def _checked(device):
+    # The device, if it has what is called all the time.
+    if not isinstance(device, type) and isinstance(getattr(device, "mtu", None), int):
+        if callable(getattr(device, "receive", None)) and callable(device.transmit):
+            return device
+    wanted = "an object with mtu, receive() and transmit()"
+    raise TypeError("device must be %s, not %r" % (wanted, device))
+
+
+def _is_host(word, mask):
+    # Whether an address in a network is neither that of the network nor that of its broadcasts; a
+    # network of two, and of one, has neither (RFC 3021).
+    return mask | 1 == 0xFFFFFFFF or word | mask not in (mask, 0xFFFFFFFF)
+
+
 class Interface:
     """A host on a link: `Interface(device, mac)`, then `add_address`, `add`, and `poll` for ever.
 
@@ -72,7 +87,7 @@ class Interface:
             ("routes", routes, 4096),
             ("addresses", addresses, 16),
         ):
-            if not 0 < value <= most:
+            if not isinstance(value, int) or not 0 < value <= most:
                 raise ValueError("%s must be 1 to %d" % (name, most))
         # The filter of a chip lets nothing else pass.
         if own is not None and bytes(own) != self.mac and hasattr(device, "set_mac"):
@@ -80,7 +95,7 @@ class Interface:
         entries = 1
         while entries < neighbors:
             entries *= 2
-        self.mtu = device.mtu
+        self.mtu = _checked(device).mtu
         self.sockets = [_NO_SOCKET] * sockets
         self._turns = [_NO_SOCKET._egress] * sockets
         self._st = state.make(self.mac, sockets, entries, routes, addresses)
@@ -116,7 +131,7 @@ class Interface:
 
     @device.setter
     def device(self, device):
-        self._device = device
+        self._device = _checked(device)
         self._guarded = None
         # What else is in the flags is not the device's, but the interface's own.
         flags = self._st[_FLAGS] & ~(_LOOPBACK | _FULL)
@@ -210,8 +225,11 @@ class Interface:
         """
         addr, prefix = parse_cidr(cidr, "cidr")
         word = to_word(addr)
+        mask = (0xFFFFFFFF << (32 - prefix)) & 0xFFFFFFFF
         if addr[0] >= 224 or addr[0] == 0:
             raise ValueError("cidr: %s is not a unicast address" % cidr)
+        if not _is_host(word, mask):
+            raise ValueError("cidr: %s is the network or its broadcast address, no host" % cidr)
         if self._address_at(word) >= 0:
             raise OSError(EADDRINUSE, "cidr: the interface has that address")
         st = self._st
@@ -220,7 +238,7 @@ class Interface:
             raise OSError(ENOMEM, "all %d addresses of the interface are in use" % n)
         at = _ADDRESS_TABLE + n * _ADDRESS_WORDS
         st[at] = word
-        st[at + 1] = (0xFFFFFFFF << (32 - prefix)) & 0xFFFFFFFF
+        st[at + 1] = mask
         st[_ADDRESSES] = n + 1
         st[_ANNOUNCE] |= 1 << n
 
@@ -254,10 +272,35 @@ class Interface:
     # Routes
 
     def add_route(self, cidr, gateway):
-        """Sends packets for a network such as "10.0.0.0/8" by way of a gateway on the link."""
+        """Sends packets for a network such as "10.0.0.0/8" by way of a gateway on the link.
+
+        That has to be another host on one of our networks; only while there is no address yet can
+        it be any host.
+        """
         addr, prefix = parse_cidr(cidr, "cidr")
-        if not route.add(self._st, to_word(addr), prefix, to_word(parse(gateway, "gateway"))):
+        if not route.add(self._st, to_word(addr), prefix, self._gateway(gateway)):
             raise OSError(ENOMEM, "the route table is full")
+
+    def _gateway(self, gateway):
+        addr = parse(gateway, "gateway")
+        if addr[0] >= 224 or addr[0] == 0 or addr[0] == 127:
+            raise ValueError("gateway: %s is not a host" % format(addr))
+        word = to_word(addr)
+        st = self._st
+        near = not st[_ADDRESSES]
+        for i in range(st[_ADDRESSES]):
+            at = _ADDRESS_TABLE + i * _ADDRESS_WORDS
+            mask = st[at + 1]
+            if word == st[at]:
+                raise ValueError("gateway: %s is our own address" % format(addr))
+            if not (word ^ st[at]) & mask and _is_host(word, mask):
+                near = True
+        if not near:
+            raise ValueError(
+                "gateway: %s is no host on our networks, %s; add an address there first"
+                % (format(addr), ", ".join(self.addresses()))
+            )
+        return word
 
     def remove_route(self, cidr):
         """Removes a route; ValueError if there is none."""

@@ -13,7 +13,7 @@ import micropython
 from harness import *
 from harness import START, Host, Peer, raises
 from locked import LOCKS, PreparedDevice
-from smolmpy import net, network, socket
+from smolmpy import net, socket
 
 ADDRESS = "192.168.69.1"
 
@@ -327,55 +327,6 @@ def test_steady_state_allocates_nothing():
     finally:
         micropython.heap_unlock()
     assert device.sent > 3
-
-
-def test_network_ipconfig():
-    h = Host(address=False)
-    lan = network.LAN(h.device, mac="02-00-00-00-00-01", ticks_ms=lambda: h.now, wait=len)
-    assert network.LAN() is lan
-    assert not lan.active() and not lan.isconnected() and lan.status() == 1
-    lan.active(True)
-    assert lan.active() and lan.status() == 2
-    assert lan.ifconfig() == ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
-    lan.ifconfig((ADDRESS, "255.255.255.0", "192.168.69.100", "192.168.69.53"))
-    assert lan.ifconfig() == (ADDRESS, "255.255.255.0", "192.168.69.100", "192.168.69.53")
-    assert lan.isconnected() and lan.status() == 3
-    lan.ipconfig(addr4="10.0.0.7/8", gw4="10.0.0.1")
-    assert lan.ipconfig("addr4") == ("10.0.0.7", "255.0.0.0")
-    assert lan.ipconfig("gw4") == "10.0.0.1"
-    assert lan.ipconfig("dhcp4") is False and lan.ipconfig("has_dhcp4") is False
-    assert lan.iface.addresses() == ["10.0.0.7/8"]
-    network.ipconfig(dns="10.0.0.53")
-    assert network.ipconfig("dns") == "10.0.0.53"
-    raises(ValueError, "unexpected key", lan.ipconfig, "addr5")
-    raises(TypeError, "", lan.ipconfig, "addr4", gw4="10.0.0.1")
-    raises(ValueError, "mask", lan.ifconfig, (ADDRESS, "255.0.255.0", ADDRESS, ADDRESS))
-    raises(ValueError, "unknown status param", lan.status, "rssi")
-    lan.active(False)
-    assert not lan.active() and lan.status() == 1
-    assert errno(socket.socket().connect, ("10.0.0.1", 80)) == 113
-    net.dns = []
-
-
-def test_network_config():
-    h = Host(address=False)
-    lan = network.LAN(h.device, mac=b"\x02\0\0\0\0\1", ticks_ms=lambda: h.now, wait=len)
-    assert lan.config("mac") == b"\x02\0\0\0\0\1"
-    lan.config(mac=b"\x02\0\0\0\0\2")
-    assert lan.config("mac") == b"\x02\0\0\0\0\2"
-    raises(ValueError, "mac", lan.config, mac=b"\x02\0\0")
-    raises(ValueError, "unknown config param", lan.config, "essid")
-    raises(ValueError, "unknown config param", lan.config, essid="x")
-    raises(TypeError, "", lan.config, "mac", mac=b"")
-    network.hostname("board")
-    assert network.hostname() == lan.config("hostname") == "board"
-    raises(ValueError, "hostname", network.hostname, "x" * 33)
-    network.hostname("smolmpy")
-    lan.active(True)
-    assert errno(lambda: lan.config(mac=b"\x02\0\0\0\0\3")) == 16
-    h.device.sent.clear()
-    lan.send_ethernet(b"\xff" * 14)
-    assert h.device.sent[0][1] == b"\xff" * 14 + bytes(46)
 
 
 class Calls:
