@@ -3,9 +3,10 @@
 head(frame, state, length, kind) -> int
     Writes both headers before the `length` bytes of the next layer, from state[SRC] to state[DST].
     kind is protocol | hop limit << 8 | type of service << 16, and 2^24 where PEER is where it goes
-    to. Otherwise that is who has that address, or else the gateway of our only route where that
-    leads there: a neighbor who is known, where the search for it begins (neighbor.py). Returns the
-    length of the frame, or 0 with nothing done where the way is not that simple.
+    to. Otherwise that is who has that address, on the link of our first one, or else the gateway
+    of our only route where that leads there: a neighbor who is known, where the search for it
+    begins (neighbor.py). Returns the length of the frame, or 0 with nothing done where the way is
+    not that simple.
 
 answer(frame, state, length, kind) -> int
     Turns both headers round, so that the packet goes back to where it came from, without ARP;
@@ -65,21 +66,20 @@ def head(f: ptr8, st: ptr32, length: int, kind: int) -> int:
         lo = st[_PEER_LO]
     else:
         hop = dst
-        at = st[_NEIGHBORS] + (hop & (st[_NEIGHBORS_LEN] - 1)) * _NEIGHBOR_WORDS
-        if st[at] != hop:
+        if (dst ^ st[_ADDRESS_TABLE]) & st[_ADDRESS_TABLE + 1]:
+            # Not on the link of our first address.
             route = st[_ROUTES]
             if (
                 (dst >> 29) & 7 == 7
                 or st[_ADDRESSES] != 1
-                or not (dst ^ st[_ADDRESS_TABLE]) & st[_ADDRESS_TABLE + 1]
                 or st[_ROUTES_LEN] != 1
                 or (dst ^ st[route]) & st[route + 1]
             ):
                 return 0
             hop = st[route + 2]
-            at = st[_NEIGHBORS] + (hop & (st[_NEIGHBORS_LEN] - 1)) * _NEIGHBOR_WORDS
-            if st[at] != hop:
-                return 0
+        at = st[_NEIGHBORS] + (hop & (st[_NEIGHBORS_LEN] - 1)) * _NEIGHBOR_WORDS
+        if st[at] != hop:
+            return 0
         hi = st[at + _N_HI]
         lo = st[at + _N_LO]
         if not hi & _KNOWN:

@@ -251,8 +251,9 @@ class Interface:
         end = _ADDRESS_TABLE + st[_ADDRESSES] * _ADDRESS_WORDS
         for at in range(_ADDRESS_TABLE + i * _ADDRESS_WORDS, end - _ADDRESS_WORDS):
             st[at] = st[at + _ADDRESS_WORDS]
-        st[end - _ADDRESS_WORDS] = 0  # the way in looks at the first one without counting
-        st[end - _ADDRESS_WORDS + 1] = 0
+        # The short ways look at the first one without counting.
+        st[end - _ADDRESS_WORDS] = 0
+        st[end - _ADDRESS_WORDS + 1] = 0xFFFFFFFF
         st[_ADDRESSES] -= 1
         low = st[_ANNOUNCE] & ((1 << i) - 1)
         st[_ANNOUNCE] = low | ((st[_ANNOUNCE] >> (i + 1)) << i)

@@ -93,6 +93,7 @@ def make(mac, sockets, neighbors, routes, addresses):
     st[_DUES] = dues
     st[_DIRTY] = dirty
     st[_SLOTS] = sockets
+    st[_ADDRESS_TABLE + 1] = 0xFFFFFFFF  # nobody is on the link of an address that there is not
     return st
 
 

@@ -60,8 +60,11 @@ def withdraw(state, words, at: int):
     while entry < end:
         st[entry] = st[entry + _ADDRESS_WORDS]
         entry += 1
+    # The short ways look at the first one without counting.
+    M = 0xFFFF
+    M |= M << 16
     st[end] = 0
-    st[end + 1] = 0
+    st[end + 1] = M
 
 
 @micropython.viper

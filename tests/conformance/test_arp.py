@@ -416,6 +416,30 @@ def test_echo_reply_needs_no_resolution_of_its_own():
         assert p.kind == "icmp" and p.type == 0 and p.dmac == PEER_MAC, p
 
 
+def test_a_neighbor_beyond_the_link_is_behind_the_gateway():
+    # One that was on the link of an address that is gone, and one that somebody has entered.
+    h, s = host()
+    h.iface.gateway = GATEWAY
+    h.iface.add_neighbor(GATEWAY, GATEWAY_MAC)
+    h.iface.add_address("10.0.0.1/24")
+    h.run()
+    h.clear()
+    h.inject(arp(1, spa=FAR, tpa="10.0.0.1", sha=OTHER_MAC))
+    h.expect("arp", op=2)
+    s.send_to(b"x", FAR, 9)
+    h.expect("udp", dmac=OTHER_MAC)
+    h.iface.remove_address("10.0.0.1")
+    s.send_to(b"x", FAR, 9)
+    h.expect("udp", dmac=GATEWAY_MAC)
+    h.iface.add_neighbor("10.0.0.2", OTHER_MAC)
+    s.send_to(b"x", "10.0.0.2", 9)
+    h.expect("udp", dmac=GATEWAY_MAC)
+    h.iface.remove_address(OUR)
+    h.iface.gateway = None
+    s.bind(6969)
+    assert s.send_to(b"x", PEER, 9) == -101
+
+
 def test_caller_errors():
     h, _ = host()
     i = h.iface

@@ -24,7 +24,10 @@ def host(predict, others):
     """A host with a UDP socket and a listener that uses one way of prediction."""
     h = Host(seed=b"12345678")
     for cidr in others:
-        h.iface.add_address(cidr)
+        if cidr is None:
+            h.iface.remove_address(OUR)
+        else:
+            h.iface.add_address(cidr)
     h.run()
     h.clear()
     h.udp = h.add(UDPSocket(256, 256))
@@ -79,6 +82,8 @@ def variants():
     # A second and a third address of ours on the same link, and what lies around them.
     for last in (2, 7, 32, 33, 34, 62, 63, 64, 191, 192, 193, 254):
         yield echo(src="192.168.69.%d" % last)
+    yield echo(dst="0.0.0.0")
+    yield udp(5000, 7, b"data", dst="0.0.0.0")
 
 
 def compare(predict, *others):
@@ -108,6 +113,7 @@ def compare_all(predict):
     compare(predict, "192.168.69.7/24")
     compare(predict, "192.168.69.33/26", "192.168.69.193/32")
     compare(predict, "10.1.2.3/8", "192.168.69.34/31")
+    compare(predict, None)
 
 
 def test_portable():
