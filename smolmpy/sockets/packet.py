@@ -141,7 +141,9 @@ class PacketSocket(Socket):
             if int(room) < 0:
                 return self._fill(buf, ~int(room), self.recv_into)
         n = take(buf, room, inbox)
-        return n if int(n) >= 0 else self._nothing()
+        if int(n) < 0 and int(self._error):
+            return self._nothing()
+        return n
 
     def _nothing(self):
         # What there is to say without a packet.

@@ -3,6 +3,9 @@
 import micropython
 from micropython import const
 
+_WORK = const(6)
+_DIRTY = const(30)
+
 _T_STATE = const(4)
 _T_FLAGS = const(5)
 _T_SND_UNA = const(10)
@@ -41,7 +44,8 @@ def gather(socket):
         _Payload.recv_slice = TCPSocket.recv_slice
         _Payload.send_slice = TCPSocket.send_slice
     payload = socket.iface._l4[20:]
-    parts = (socket._parts[3], socket._handler, payload, len(payload))
+    _iface, state, slot, tcb = socket._parts[:4]
+    parts = (state, slot, tcb, socket._handler, payload, len(payload))
     calls = _Payload(socket)
     return parts + (calls.recv_slice, calls.send_slice)
 
@@ -52,8 +56,9 @@ def hand_over(socket, n: int):
 
     There is room for an answer to the n bytes; of the ring it gets as much as there is room for.
     """
-    tcb, handler, payload, size, recv, send = socket._handing
+    state, slot, tcb, handler, payload, size, recv, send = socket._handing
     t = ptr32(tcb)
+    wakes = 0
     here = n
     while True:
         if not n:
@@ -86,9 +91,13 @@ def hand_over(socket, n: int):
         if gain >= t[_T_RX_SIZE] >> 1 or gain >= (mss if offered < mss else mss << 1):
             if t[_T_STATE] == _ESTABLISHED:
                 t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
-                socket._wake()
-    if t[_T_STATE] > _CLOSE_WAIT:
-        socket._wake()  # the FIN has waited for this
+                wakes = 1
+    if wakes or t[_T_STATE] > _CLOSE_WAIT:  # a FIN has waited for this
+        st = ptr32(state)
+        i = int(slot)
+        at = st[_DIRTY] + (i >> 4)
+        st[at] = st[at] | (1 << (i & 15))
+        st[_WORK] = 1
     if t[_T_FLAGS] & (_F_FIN_SEEN | _F_END_TOLD) == _F_FIN_SEEN:
         t[_T_FLAGS] = t[_T_FLAGS] | _F_END_TOLD
         handler(socket, payload, 0)
