@@ -15,11 +15,11 @@ CHIP ?= w5500
 VERSION ?= oldest
 export MICROPYTHON MICROPYTHON_SRC
 
-.PHONY: help run serve firmware board-run pico-run size bench bench-docs bench-check netsim test lint format deps clean
+.PHONY: help run serve firmware board-run pico-run pico-install size bench bench-docs bench-check netsim test lint format deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 run: ## run examples/server.py on a tap in a private network and talk to it from Linux
 	@$(PYTHON) -m tools.run
@@ -35,6 +35,9 @@ board-run: ## run examples/server.py on the board in QEMU and talk to it from Li
 
 pico-run: ## run examples/server.py on an emulated Pico and its real firmware; talk to it from Linux
 	@$(PYTHON) -m tools.pico_run $(CHIP) $(VERSION)
+
+pico-install: ## measure the ways of installing on the emulated Pico; write README.md's table
+	@$(PYTHON) -m tools.pico_install --write
 
 size: ## print what each module takes of flash and of RAM
 	@$(PYTHON) -m tools.size

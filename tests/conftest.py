@@ -15,6 +15,7 @@ collect_ignore = ["conformance", "cpython"]
 
 _HERE = "python"
 _counts = collections.defaultdict(collections.Counter)
+_seconds = collections.Counter()
 _skipped = collections.Counter()
 _missing = set()
 _network_problem = None
@@ -99,10 +100,11 @@ def pytest_itemcollected(item):
 
 
 def pytest_runtest_logreport(report):
+    target = dict(report.user_properties).get("target", _HERE)
+    _seconds[report.nodeid.partition("::")[0], target] += report.duration
     if report.when != "call" and report.outcome == "passed":
         return
-    name = dict(report.user_properties).get("target", _HERE)
-    _counts[name][report.outcome] += 1
+    _counts[target][report.outcome] += 1
     if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
         _skipped[report.longrepr[2].removeprefix("Skipped: ")] += 1
 
@@ -129,4 +131,10 @@ def pytest_terminal_summary(terminalreporter):
                 except Missing:
                     what = "missing"
             parts = ", ".join(f"{counts[key]} {key}" for key in ("passed", "failed", "skipped"))
-            write(f"{name:10} {parts:40} {what}".rstrip())
+            write(f"{name:16} {parts:40} {what}".rstrip())
+    total = sum(_seconds.values())
+    if total > 60:
+        terminalreporter.section("where the time goes")
+        write(f"{total:6.0f} s in all, on as many processes as pytest has")
+        for (path, target), seconds in _seconds.most_common(20):
+            write(f"{seconds:6.0f} s {path} ({target})")

@@ -1,10 +1,15 @@
 """MicroPython's own firmware for the Pico in rp2040js, its chips, and Linux on the other side."""
 
+import http.client
+import json
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from test_conformance import read_report
 from tools import compilers, exchange, netns, pico, rp2
 from tools.common import ROOT, run
 from tools.host import ADDRESS, LINUX, PORT
@@ -104,7 +109,7 @@ def _serve(image, chip, wire, flash, talk):
     return statistics
 
 
-@pytest.mark.parametrize("chip", ["w5500", "enc28j60"])
+@pytest.mark.parametrize("chip", pico.CHIPS)
 def test_server_on_each_chip(firmware, wire, chip):
     data = exchange.pattern(20_000)
 
@@ -118,3 +123,115 @@ def test_server_on_each_chip(firmware, wire, chip):
     flash = pico.flash_image(pico.board_file(chip))
     statistics = _serve(firmware(), chip, wire, flash, talk)
     assert statistics["sent"] > 150
+
+
+def _get(path):
+    """An HTTP request by the standard library: (status, body)."""
+    connection = http.client.HTTPConnection(ADDRESS, timeout=120)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("chip, version", [("w5500", "newest"), ("enc28j60", "oldest")])
+def test_http_server(firmware, wire, chip, version):
+    files = pico.board_file(chip)
+    for name in ("http_server", "http_server_page", "options"):
+        compiled = pico.compile_mpy(ROOT / "examples" / f"{name}.py", version)
+        files[f"{name}.mpy"] = compiled
+    with Pico(firmware(version), chip, wire, pico.flash_image(files)) as board:
+        board.start("import http_server\nhttp_server.main([])")
+        board.wait_for("with 4 sockets")
+        exchange.wait_for(ADDRESS, board.running, 300)
+        status, body = _get("/status.json")
+        assert status == 200
+        assert json.loads(body)["counters"]["tcp_rx"] > 0
+        with ThreadPoolExecutor(6) as clients:  # more than there are sockets
+            found = list(clients.map(_get, ["/", "/status.json", "/none"] * 4))
+        assert [status for status, _ in found] == [200, 200, 404] * 4
+        assert all(body.startswith(b"<!") or b"<html" in body for _, body in found[::3])
+        assert board.statistics()["errors"] == []
+
+
+@pytest.mark.parametrize("chip, version", [("w5100s", "newest"), ("w5500", "oldest")])
+def test_asyncio_on_network_lan(firmware, wire, chip, version):
+    program = (ROOT / "tests" / "pico" / "programs" / "aio_server.py").read_text()
+    lines = [f"line {n} {'x' * (n * 37 % 900)}\n".encode() for n in range(40)]
+
+    def client(_):
+        with (
+            socket.create_connection((ADDRESS, 7000), 120) as sock,
+            sock.makefile("rwb") as stream,
+        ):
+            for line in lines:
+                stream.write(line)
+                stream.flush()
+                assert stream.readline() == line.upper()
+            stream.write(b"beats\n\n")
+            stream.flush()
+            beats = int(stream.readline())
+            assert stream.read() == b""  # it closes
+            return beats
+
+    flash = pico.flash_image(pico.board_file(chip))
+    with Pico(firmware(version), chip, wire, flash) as board:
+        board.start(program)
+        board.wait_for("serving")
+        exchange.wait_for(ADDRESS, board.running, 300)
+        with ThreadPoolExecutor(3) as clients:
+            assert all(beats > 0 for beats in clients.map(client, range(3)))
+        assert board.statistics()["errors"] == []
+
+
+@pytest.mark.parametrize("version", rp2.VERSIONS)
+def test_server_with_its_heap_locked(firmware, wire, version):
+    """Pings, datagrams and a stream, and nothing is allocated: on the real SPI, with DMA."""
+    data = exchange.pattern(30_000)
+    files = pico.board_file("w5500")
+    sources = {"server": ROOT / "examples", "locked_server": ROOT / "tests" / "firmware"}
+    for name, folder in sources.items():
+        files[f"{name}.mpy"] = pico.compile_mpy(folder / f"{name}.py", version)
+    with Pico(firmware(version), "w5500", wire, pico.flash_image(files)) as board:
+        board.start("import locked_server\nlocked_server.main()")
+        board.wait_for("the heap is locked")
+        exchange.wait_for(ADDRESS, board.running, 300)
+        for sequence in range(60):
+            exchange.ping(ADDRESS, sequence * 97 % 1473, sequence, timeout=60)
+        for n in range(65):
+            assert exchange.udp(ADDRESS, PORT, bytes(n), timeout=60) == b"yo dawg"
+        exchange.assert_reversed(data, exchange.tcp(ADDRESS, PORT, data, timeout=120))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"stop", (ADDRESS, 6970))
+        report = dict(line.rsplit(" ", 1) for line in board.finish().splitlines() if " " in line)
+        assert board.statistics()["errors"] == []
+    assert report["allocated"] == "0"
+    assert int(report["icmp_echo"]) >= 60 and report["udp_tx"] == "65"
+    assert not any(int(count) for name, count in report.items() if name.startswith("device "))
+
+
+# Those that say most about this firmware: its compiler's code, small ints of 31 bits, the heap.
+_SCENARIOS = ("test_trial", "test_buffers", "test_datagram", "test_heap", "test_poll")
+
+
+@pytest.mark.parametrize("version", rp2.VERSIONS)
+def test_conformance(firmware, version):
+    """A part of the scenarios of tests/conformance, each module on a Pico just switched on."""
+    folder = ROOT / "tests" / "conformance"
+    files = {}
+    for path in sorted(folder.glob("*.py")):
+        if not path.stem.startswith("test_") or path.stem in _SCENARIOS:
+            # Assertions stay in.
+            files[f"t/{path.stem}.mpy"] = pico.compile_mpy(path, version, optimize=0)
+    flash = pico.flash_image(files)
+    program = "import sys\nsys.path.append('/t')\nimport run\nrun.main([{!r}])"
+    for module in _SCENARIOS:
+        with Pico(firmware(version), None, flash=flash) as board:
+            results, ended = read_report(board.run(program.format(module), 120))
+        assert ended and results, module
+        failed = {
+            name: details for name, (outcome, details) in results.items() if outcome == "FAIL"
+        }
+        assert not failed, f"{module}: {failed}"

