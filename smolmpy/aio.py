@@ -98,6 +98,9 @@ def start(interrupt=None, interval=10):
             interrupt.irq(lambda _: flag.set(), interrupt.IRQ_FALLING)
         tasks.append(asyncio.create_task(_interrupted(flag)))
     elif fd >= 0:
+        from .aio_host import install
+
+        install()
         tasks.append(asyncio.create_task(_readable(fd)))
     tasks.append(asyncio.create_task(_Pump(_FAR if tasks else interval).run()))
     return tasks

@@ -635,6 +635,37 @@ def test_asyncio_server(target, on_tap):
 
 
 @ON_A_TAP
+def test_asyncio_does_not_wait_with_something_to_do(target, on_tap):
+    """A turn takes as long where a socket is waited for as where none is, or little more.
+
+    select.poll of a host sleeps a millisecond before it looks at a socket, which is a hundred
+    turns. Both are measured in one run, as the least of many.
+    """
+    program = on_tap(
+        target,
+        """
+import asyncio, time
+async def least():
+    best = 1 << 29
+    for _ in range(40):
+        start = time.ticks_us()
+        for _ in range(20):
+            await asyncio.sleep_ms(0)
+        best = min(best, time.ticks_diff(time.ticks_us(), start))
+    return best
+async def main():
+    without = await least()
+    await asyncio.start_server(None, "0.0.0.0", 80)
+    print(without, await least())
+asyncio.run(main())
+""",
+        aio=True,
+    )
+    without, having = map(int, program.end().split())
+    assert having < 10 * without
+
+
+@ON_A_TAP
 @pytest.mark.parametrize("stay", [False, True])
 def test_handlers_that_fail_do_not_kill_the_server(target, on_tap, stay):
     """More of them than there are sockets, twice; their clients go, or stay and wait in vain."""

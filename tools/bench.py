@@ -3,8 +3,8 @@
     python3 -m tools.bench [PART...]
 
 Parts (all by default): counted (instructions on the emulated Cortex-M3, exact), memory (the same
-board), unix (the unix port on a tap against the Linux kernel, by the clock). docs/benchmarks.md
-says how each figure is obtained.
+board), unix (the unix port on a tap against the Linux kernel, by the clock), http (a web server
+there). docs/benchmarks.md says how each figure is obtained.
 """
 
 import json
@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 
-from tools import bench_counted, bench_memory, bench_unix, firmware
+from tools import bench_counted, bench_http, bench_memory, bench_unix, firmware
 from tools.common import BUILD, ROOT, Missing, main, say
 
 RESULT = BUILD / "bench.json"
-_PARTS = ("counted", "memory", "unix")
+_PARTS = ("counted", "memory", "unix", "http")
 
 # Operation: what it is, the target, what lwIP 2.2 takes (C, -Os, counted on the same machine in
 # the same way, its own copies of the frame in and out included).
@@ -96,6 +96,8 @@ def measure(parts):
     if "counted" in parts or "memory" in parts:
         firmware.provide(bench_counted.BOARD)
     interpreter = bench_unix.provide() if "unix" in parts else None
+    if "http" in parts:
+        interpreter = bench_http.provide()
     if "counted" in parts:
         say("counting instructions on the emulated Cortex-M3")
         result["counted"] = bench_counted.measure(bench_counted.build())
@@ -104,6 +106,8 @@ def measure(parts):
         result["memory"] = bench_memory.measure()
     if "unix" in parts:
         result["unix"] = bench_unix.measure(interpreter)
+    if "http" in parts:
+        result["http"] = bench_http.measure(interpreter)
     return result
 
 
@@ -177,6 +181,13 @@ def tables(result):
             unit = bench_unix.OPERATIONS[name]
             rows.append((what, unit, *figures, f"{ratio:.2f}", met, _number(smoltcp)))
         found["unix"] = ("Unix port on a tap", rows)
+    if "http" in result:
+        rows = [("microdot, requests/s", "smolmpy", "kernel", "of kernel")]
+        for clients, row in result["http"]["results"].items():
+            ratio = row["smolmpy"] / row["kernel"]
+            figures = [_number(row[server]) for server in bench_http.SERVERS]
+            rows.append((f"{clients} at once", *figures, f"{ratio:.2f}"))
+        found["http"] = ("A web server on the unix port", rows)
     return found
 
 
@@ -196,7 +207,7 @@ def _main():
     BUILD.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     print(f"\ncommit {result['commit']}")
-    for part in ("counted", "unix"):
+    for part in ("counted", "unix", "http"):
         if part in result:
             print(result[part]["interpreter"], result[part].get("target", ""))
     for title, rows in tables(result).values():
