@@ -22,14 +22,16 @@ from smolmpy import TCPSocket
 COOKIE = 37  # bytes; the last one is zero
 CONTROL = 1024  # bytes, of the control connection's buffers and of the longest JSON
 SILENCE_MS = 30000  # after which a test that stands still is given up
+COOKIE_MS = 5000  # in which a connection has to say which test it is of
 
 # Steps, as iperf3 numbers them.
 _START, _RUNNING, _END, _PARAMETERS, _STREAMS = 1, 2, 4, 9, 10
 _CLIENT_ENDS, _RESULTS, _DISPLAY, _DONE, _ERROR = 12, 13, 14, 16, 254
+_ACCESS_DENIED = 255  # to a client that comes during another one's test
 # Why a test is refused, in iperf3's numbers.
 _TOO_MANY_STREAMS, _NOT_IMPLEMENTED = 6, 13
 
-_WAITING, _COOKIE, _CLOSING = 0, -1, -2  # steps of our own
+_WAITING, _CLOSING = 0, -2  # steps of our own
 
 
 class Stream:
@@ -62,6 +64,7 @@ class Server:
         # Whoever knocks gets the next free socket, so the control connection is any of them; one
         # more is for who comes before a test has quite ended.
         self.sockets = [iface.add(TCPSocket(size, size)) for _ in range(streams + 2)]
+        self.met = [0] * len(self.sockets)  # when each was last seen without a client
         for socket in self.sockets:
             socket.quiet = True  # whoever finds none tries again
         self.piece = bytearray(size)
@@ -69,9 +72,8 @@ class Server:
         self.text = bytearray(CONTROL)
         self.view = memoryview(self.text)
         self._steps = {
-            _COOKIE: self._greet,
             _PARAMETERS: self._take_parameters,
-            _STREAMS: self._take_streams,
+            _STREAMS: self._hear,
             _RUNNING: self._hear,
             _RESULTS: self._take_results,
             _DISPLAY: self._hear,
@@ -98,15 +100,24 @@ class Server:
         """Does what there is to do at `now`; returns how long to wait, in ms (-1: no limit)."""
         self.iface.poll(now)
         self.now = now
-        for socket in self.sockets:
-            if socket.state == TCPSocket.CLOSED and not self._in_use(socket):
+        strangers = False
+        for i in range(len(self.sockets)):
+            socket = self.sockets[i]
+            if self._in_use(socket):
+                self.met[i] = now
+                continue
+            if socket.state > TCPSocket.SYN_RECEIVED:
+                strangers = True
+                self._meet(i, socket)
+            else:
+                self.met[i] = now
+            if socket.state == TCPSocket.CLOSED:
+                socket.flush()  # a reset that is due
                 socket.listen(self.port)
-        if self.phase == _WAITING:
-            self._wait()
-        else:
+        if self.phase != _WAITING:
             self._work()
         left = self.iface.poll_delay(now)
-        if self.phase == _WAITING:
+        if self.phase == _WAITING and not strangers:
             return left
         return 1000 if left < 0 else min(left, 1000)
 
@@ -116,13 +127,36 @@ class Server:
                 return True
         return socket is self.control
 
-    def _wait(self):
-        for socket in self.sockets:
-            if socket.state == TCPSocket.ESTABLISHED:
-                self.control = socket
-                self.phase = _COOKIE
-                self.since = self.now
-                return
+    def _meet(self, i, socket):
+        # Somebody has connected, and has not said yet what for. Whoever knocks and goes away, as
+        # those do who look whether the server is up, must not keep a place.
+        if socket.state != TCPSocket.ESTABLISHED:
+            if socket.state == TCPSocket.CLOSE_WAIT or self._late(i):
+                socket.abort()
+        elif socket.recv_queue < COOKIE:
+            if self._late(i):
+                socket.abort()
+        elif self.phase == _WAITING:
+            socket.recv_into(self.cookie)
+            self.control = socket
+            self._say(_PARAMETERS)
+        elif self.phase == _STREAMS:
+            cookie = bytearray(COOKIE)
+            socket.recv_into(cookie)
+            if cookie == self.cookie:
+                self.streams.append(Stream(socket))
+                self._take_streams()
+            else:
+                self._deny(socket)
+        elif self.phase == _PARAMETERS or self.phase == _RUNNING:
+            self._deny(socket)
+
+    def _late(self, i):
+        return (self.now - self.met[i]) & 0x3FFFFFFF > COOKIE_MS
+
+    def _deny(self, socket):
+        socket.send(bytes((_ACCESS_DENIED,)))
+        socket.close()
 
     def _work(self):
         # Data first: what came before the client's word that the test is over belongs to it.
@@ -143,12 +177,6 @@ class Server:
         self.control.send(bytes((step,)))
         self.phase = step
         self.since = self.now
-
-    def _greet(self):
-        if self.control.recv_queue < COOKIE:
-            return
-        self.control.recv_into(self.cookie)
-        self._say(_PARAMETERS)
 
     def _json(self):
         # The object that the client sends; None until all of it is there.
@@ -194,14 +222,6 @@ class Server:
             self._say(_STREAMS)
 
     def _take_streams(self):
-        for socket in self.sockets:
-            if socket.recv_queue >= COOKIE and not self._in_use(socket):
-                cookie = bytearray(COOKIE)
-                socket.recv_into(cookie)
-                if cookie == self.cookie:
-                    self.streams.append(Stream(socket))
-                else:
-                    socket.abort()
         if len(self.streams) == self.params.get("parallel", 1):
             self._say(_START)
             self._say(_RUNNING)

@@ -847,6 +847,30 @@ def test_throughput_with_iperf3(place, need, stage):
         assert server.running()
 
 
+@pytest.mark.parametrize("target", ["unix64", "unix32", "bytecode"], indirect=True)
+def test_iperf3_and_strangers(target):
+    """Whoever connects and goes, or says nothing, keeps no place for long."""
+    folders = ROOT / "tests" / "conformance", EXAMPLES
+    assert target.run(PROGRAMS / "strangers_iperf3.py", folders=folders).endswith("ok\n")
+
+
+@on("unix64")
+def test_iperf3_after_knocks(place, need, stage):
+    """As by those who wait until the server is up; and a second client is turned away."""
+    need(require, "iperf3")
+    stage.clear()
+    with host(place, need, EXAMPLES / "throughput_iperf3.py", "-b", "4096") as server:
+        for _ in range(20):
+            socket.create_connection((ADDRESS, 5201), 30).close()
+        argv = ["iperf3", "--forceflush", "-c", ADDRESS, "-R"]
+        with Process(*argv, "-t", "3") as long:
+            long.wait_for("connected")
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+            assert done.returncode == 1 and "busy" in done.stderr, done
+            assert long.finish(30) == 0
+        assert server.running()
+
+
 # console.py
 
 
