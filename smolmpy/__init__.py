@@ -70,7 +70,13 @@ def __getattr__(name):
         __getattr__("Interface")
     for module in modules:
         gc.collect()  # what the compiler left over would lie between this one and the next
-        found = __import__("smolmpy." + module, None, None, (name,))
+        try:
+            found = __import__("smolmpy." + module, None, None, (name,))
+        except MemoryError:
+            gc.collect()
+            if not __file__.endswith(".py"):
+                raise
+            raise MemoryError("to be compiled here smolmpy wants a heap of 256 KB: use .mpy files")
     found = getattr(found, name)
     globals()[name] = found
     return found

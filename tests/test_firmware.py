@@ -264,10 +264,10 @@ def test_server_with_its_heap_locked(image, wire):
     assert not any(value for name, value in report.items() if name.startswith("device "))
 
 
-@pytest.mark.parametrize("kind", ["source", "mpy"])
-def test_server_not_frozen(need, wire, kind):
-    """The board compiles smolmpy and the server itself, or loads .mpy, on a heap of 192 KiB."""
-    image = need(firmware.build, _BOARD, "bare")
+@pytest.mark.parametrize("kind, heap", [("source", "compiling"), ("mpy", "bare")])
+def test_server_not_frozen(need, wire, kind, heap):
+    """The board compiles smolmpy and the server itself on 256 KiB, or loads .mpy on 192."""
+    image = need(firmware.build, _BOARD, heap)
     data = exchange.pattern(10_000)
     paths = ["/host", "/host/boards/MPS2_AN385"]
     with Board(_BOARD, image, tap(wire), files=kind) as board:
@@ -280,6 +280,15 @@ def test_server_not_frozen(need, wire, kind):
         free = int(board.run("import gc\ngc.collect()\nprint(gc.mem_free())"))
     assert report["allocated"] == 0
     assert free > 20_000
+
+
+def test_too_little_to_compile_is_said(need):
+    image = need(firmware.build, _BOARD, "bare")
+    with Board(_BOARD, image, files="source") as board:
+        board.mount_files()
+        board.run("import sys\nsys.path[:] = ['/host']\nspoilt = bytearray(100_000)")
+        with pytest.raises(BoardError, match="256 KB: use .mpy files"):
+            board.run("from smolmpy import TCPSocket")
 
 
 def test_mpremote_runs_the_server(image, network):

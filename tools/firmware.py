@@ -19,6 +19,7 @@ from tools.qemu_board import MACHINES
 _KINDS = {
     "board": (192 * 1024, "boards/{}/manifest.py"),
     "bare": (192 * 1024, None),
+    "compiling": (256 * 1024, None),
     "roomy": (1024 * 1024, None),
     "tests": (1024 * 1024, "tests/firmware/manifest.py"),
     "unaligned": (192 * 1024, "tests/firmware/manifest.py"),
@@ -51,7 +52,8 @@ def folder(board, kind="board", newest=False):
 def build(board, kind="board", newest=False):
     """Builds an image, or what of it is out of date; returns its path, or raises Missing.
 
-    `kind`: "board", with what boards/BOARD/manifest.py names; "bare", plain MicroPython; "tests",
+    `kind`: "board", with what boards/BOARD/manifest.py names; "bare", plain MicroPython;
+    "compiling", the same with the heap that sources want; "tests",
     with all of smolmpy; "unaligned", the same as mpy-tool.py by itself puts it (tools/freeze.py);
     "bench", with the benchmark; "steady", the same for counts that are to be compared. `newest`:
     of the newest MicroPython that there is a source package of, instead of the oldest that smolmpy

@@ -89,7 +89,8 @@ def hand_over(socket, n: int):
         gain = t[_T_RX_SIZE] - t[_T_RX_LEN] - offered
         mss = t[_T_MSS]
         if gain >= t[_T_RX_SIZE] >> 1 or gain >= (mss if offered < mss else mss << 1):
-            if t[_T_STATE] == _ESTABLISHED:
+            # Where an ACK is promised already, that will say it.
+            if t[_T_STATE] == _ESTABLISHED and not t[_T_FLAGS] & _F_ACK_NOW:
                 t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
                 wakes = 1
     if wakes or t[_T_STATE] > _CLOSE_WAIT:  # a FIN has waited for this

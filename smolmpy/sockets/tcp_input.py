@@ -320,9 +320,11 @@ def _arrives(iface, state, frame, l4, n: int, tcb, rx, slot: int):
             refuse(iface, state, frame, l4, n)
             return
         t[_T_STATE] = _ESTABLISHED
-        before = int(predecessor(iface, tcb))
-        if before >= 0:
-            close_down(iface, iface.sockets[before]._tcb, before, 0)
+        if t[_T_LAST_PIECE]:
+            before = int(predecessor(iface, tcb))
+            if before >= 0:
+                close_down(iface, iface.sockets[before]._tcb, before, 0)
+            t[_T_LAST_PIECE] = 0
         if t[_T_KEEP_ALIVE]:
             wake(state, slot)
         t[_T_SND_WND] = ((p[_WINDOW] << 8) | p[_WINDOW + 1]) << (t[_T_SHIFTS] & 0xFF)
