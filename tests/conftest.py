@@ -97,6 +97,9 @@ def pytest_itemcollected(item):
     for param in params.values():
         name = getattr(param, "target", name)
     item.user_properties.append(("target", name))
+    # What one process runs, where there are several: a file, of the scenarios those of a target.
+    path = item.nodeid.partition("::")[0]
+    item.add_marker(pytest.mark.xdist_group(f"{path}:{name}" if "conformance" in path else path))
 
 
 def pytest_runtest_logreport(report):

@@ -55,8 +55,13 @@ def _result(said):
     raise Missing(f"the board did not say what was asked:\n{said}")
 
 
+def installed(way, version):
+    """The firmware and the flash of a Pico with a W5500 after installing one of WAYS."""
+    image = rp2.build(version, "frozen" if way == "frozen" else "bare")
+    return image, _flash(way, version)
+
+
 def _flash(way, version):
-    """The flash after installing that way."""
     board = pico.board_file("w5500")
     if way == "frozen":
         return pico.flash_image(board)
@@ -80,8 +85,7 @@ def measure(way, version):
     bytes of heap that are free after that and with the device; `lan`, with `network.LAN` and
     asyncio instead, or None where they do not fit.
     """
-    image = rp2.build(version, "frozen" if way == "frozen" else "bare")
-    flash = _flash(way, version)
+    image, flash = installed(way, version)
     with pico.Pico(image, "w5500", flash=flash) as board:
         found = dict(
             zip(

@@ -24,7 +24,7 @@ def _main():
     # network of its own: half of the tests compute, the other half wait for the clock.
     options = ["--continue-on-collection-errors"]
     if not any(arg.startswith("-n") for arg in args):
-        options += ["-n", "2", "--dist", "loadfile"]
+        options += ["-n", "2", "--dist", "loadgroup"]
     os.execv(python, [str(python), "-m", "pytest", *options, *args])
 
 
