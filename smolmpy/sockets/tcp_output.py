@@ -201,7 +201,7 @@ def egress(socket) -> int:
         else:
             close_down(iface, tcb, slot, 0 - result)
         return count
-    if count == _SEGMENTS_PER_TURN or result == -_EAGAIN:
+    if count == _SEGMENTS_PER_TURN:
         wake(state, slot)
     elif result == 0:
         if t[_T_FLAGS] & _F_ACK_NOW:
@@ -227,6 +227,8 @@ def egress(socket) -> int:
             result = int(_segment(parts, state, tcb, -1, 0, _ACK))
             if result == 0:
                 count += 1
+    if result == -_EAGAIN:
+        wake(state, slot)
     due = t[_T_RETRANSMIT]
     if not t[_T_ACK_DUE] and not t[_T_IDLE_DUE] and result != -_EINPROGRESS:
         # The usual case in line.

@@ -323,3 +323,14 @@ def test_a_device_may_want_to_be_asked_now_and_then():
     s.abort()
     h.run()
     assert h.iface.poll_delay(h.now) == -1
+
+
+def test_an_acknowledgment_that_a_full_device_refuses_is_not_forgotten():
+    h, p, s = established(ack_delay=0)
+    h.device.refuse = EAGAIN
+    p.send("A", 1, 1, b"text")
+    h.device.refuse = 0
+    assert h.iface.poll_delay(h.now) == 1
+    h.advance(1)
+    p.expect("A", 1, 5)
+    h.expect_nothing()
