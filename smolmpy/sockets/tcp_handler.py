@@ -59,7 +59,16 @@ def hand_over(socket, n: int):
     state, slot, tcb, handler, payload, size, recv, send = socket._handing
     t = ptr32(tcb)
     wakes = 0
-    here = n
+    if n:
+        # The window opens as it does where text is taken out of the ring: TCPSocket.recv_slice().
+        offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
+        gain = t[_T_RX_SIZE] - t[_T_RX_LEN] - offered
+        mss = t[_T_MSS]
+        if gain >= t[_T_RX_SIZE] >> 1 or gain >= (mss if offered < mss else mss << 1):
+            # Where an ACK is promised already, that will say it.
+            if t[_T_STATE] == _ESTABLISHED and not t[_T_FLAGS] & _F_ACK_NOW:
+                t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
+                wakes = 1
     while True:
         if not n:
             if not t[_T_RX_LEN]:
@@ -83,16 +92,6 @@ def hand_over(socket, n: int):
                     if (t[_T_SND_MAX] - t[_T_SND_UNA]) & 0x3FFFFFFF <= t[_T_TX_LEN]:
                         _before_fin(socket, payload, answer)
         n = 0
-    if here:
-        # The window opens as it does where text is taken out of the ring: TCPSocket.recv_slice().
-        offered = (t[_T_RCV_ADV] - t[_T_RCV_NXT]) & 0x3FFFFFFF
-        gain = t[_T_RX_SIZE] - t[_T_RX_LEN] - offered
-        mss = t[_T_MSS]
-        if gain >= t[_T_RX_SIZE] >> 1 or gain >= (mss if offered < mss else mss << 1):
-            # Where an ACK is promised already, that will say it.
-            if t[_T_STATE] == _ESTABLISHED and not t[_T_FLAGS] & _F_ACK_NOW:
-                t[_T_FLAGS] = t[_T_FLAGS] | _F_ACK_NOW
-                wakes = 1
     if wakes or t[_T_STATE] > _CLOSE_WAIT:  # a FIN has waited for this
         st = ptr32(state)
         i = int(slot)
