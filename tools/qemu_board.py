@@ -46,7 +46,7 @@ _ARCH = {
     "NRF51": "armv6m",
     "VIRT_RV32": "rv32imc",
 }
-_FILES_ROOM = 0x180000
+_FILES_ROOM = 0x1C0000
 _FILES = ("boards", "examples", "smolmpy", "tests/conformance", "tests/firmware", "tests/models")
 
 _MOUNT = """
