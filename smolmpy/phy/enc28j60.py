@@ -443,6 +443,8 @@ class ENC28J60(SPIChip):
         self._operate(_BFS | _ECON1, _TXRST)
         self._operate(_BFC | _ECON1, _TXRST | _TXRTS)
         self._operate(_BFC | _EIR, _TXIF | _TXERIF)
+        # 12.1.3: so that the next abort is seen.
+        self._operate(_BFC | _ESTAT, _LATECOL | _TXABRT)
         self._state[_SENDING] = self._state[_STUCK] = 0
 
     def _resync(self):
@@ -740,8 +742,6 @@ class ENC28J60(SPIChip):
             self._cs(1)
             # This lets the interrupt pin go.
             self._reset_transmitter()
-            # 12.1.3: so that the next abort is seen.
-            self._operate(_BFC | _ESTAT, _LATECOL | _TXABRT)
             # Bit 29 of the status vector (table 7-1).
             if self._vector[4] & 0x20:
                 state[_TX_LATE_COLLISIONS] += 1

@@ -142,5 +142,5 @@ class W5500Model(WIZnetModel):
             return not mode & _BCASTB
         if not mode & _MFEN:
             return not (group and mode & _MMB)
-        # With the filter, groups of IPv4 still pass unless they are blocked.
+        # With the filter, groups of IPv4 still pass unless they are blocked (wiznet.py).
         return own or (frame[:3] == b"\x01\x00\x5e" and not mode & _MMB)

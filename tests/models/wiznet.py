@@ -7,6 +7,8 @@ is from drivers that run on silicon:
 
 - a reset by MR.RST takes up to 100 ms, until when VERSIONR may read 0 (ESP-IDF,
   esp_eth_mac_w5500.c, w5500_reset and w5500_verify_id);
+- with MFEN groups pass all the same, unless MMB is set (mDNS works in ESP-IDF, which sets MFEN:
+  issue 10359; Zephyr's issue 118897); for the W5100S the same is assumed;
 - without a link SENDOK never comes (the same, emac_w5500_transmit);
 - a command written before Sn_CR reads 0 is lost (Linux, w5100.c, w5100_command, and WIZnet's
   ioLibrary wait for it);

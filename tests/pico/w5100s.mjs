@@ -19,7 +19,7 @@ const [RMSR, TMSR, MR2, PHYSR0, NETLCKR, VERR] = [0x1a, 0x1b, 0x30, 0x3c, 0x71, 
 const COMMON_END = 0x8f;
 const MR_RST = 0x80;
 const MR_RESET = 0x03; // AI and IND, always set on SPI (4.1: MR)
-const IEN = 0x40; // of MR2: the interrupt pin is in use (ioLibrary: MR2_G_IEN)
+const IEN = 0x40; // of MR2: the interrupt pin (ioLibrary: MR2_G_IEN, 1 << 6)
 const LINKED = 0x01;
 const [NET_LOCK, NET_UNLOCK] = [0xc5, 0x3a];
 // Registers of a socket, at 0x0400 + n * 0x0100 (3.2, 4.2).
@@ -28,6 +28,7 @@ const [TX_FSR, TX_RD, TX_WR, RX_RSR, RX_RD, RX_WR, S_IMR] = [0x20, 0x22, 0x24, 0
 const [OPEN, CLOSE, SEND, RECV] = [0x01, 0x10, 0x20, 0x40];
 const [IR_RECV, IR_SENDOK] = [0x04, 0x10];
 const MF = 0x40; // of S_MR in MACRAW mode
+const [S_MR2, MMBLK] = [0x2f, 0x20]; // (ioLibrary: Sn_MR2_MMBLK)
 const MACRAW = 4;
 const SOCK_MACRAW = 0x42;
 // The buffers lie side by side in the address space, and do not wrap (ioLibrary, w5100s.c:
@@ -255,7 +256,9 @@ export class W5100S {
     const own = this.common.subarray(SHAR, SHAR + 6).every((byte, i) => byte === frame[i]);
     const broadcast = frame.subarray(0, 6).every((byte) => byte === 0xff);
     if (this.status !== SOCK_MACRAW) return false;
-    if (this.sockets[0][S_MR] & MF && !own && !broadcast) return false;
+    const group = frame[0] & 1 && !broadcast;
+    if (group && this.sockets[0][S_MR2] & MMBLK) return false;
+    if (this.sockets[0][S_MR] & MF && !own && !broadcast && !group) return false; // as W5500's MFEN
     const length = Math.max(MIN_FRAME, frame.length) + 2;
     if (length > this.rxSize - ((this.rxWr - this.rxFreed) & 0xffff)) {
       this.count.dropped++;

@@ -289,8 +289,10 @@ export class W5500 {
     const broadcast = frame.subarray(0, 6).every((byte) => byte === 0xff);
     if (mode & MIP6B && frame[12] === 0x86 && frame[13] === 0xdd) return false;
     if (broadcast) return !(mode & BCASTB);
-    if (frame[0] & 1 && mode & MMB) return false;
-    return own || !(mode & MF); // MFEN: only what is broadcast or for itself
+    if (frame[0] & 1) return !(mode & MMB);
+    // MFEN: only what is broadcast or for itself, and groups. The data sheet does not say the last,
+    // but with MFEN set mDNS works (ESP-IDF, issue 10359) and groups arrive (Zephyr, issue 118897).
+    return own || !(mode & MF);
   }
 }
 
