@@ -95,7 +95,11 @@ def start(interrupt=None, interval=10):
         flag = interrupt
         if not hasattr(flag, "wait"):
             flag = asyncio.ThreadSafeFlag()
-            interrupt.irq(lambda _: flag.set(), interrupt.IRQ_FALLING)
+            device = net.iface.device
+            if getattr(device, "interrupt", None) is interrupt:
+                device.irq(lambda _: flag.set())  # which tells the driver as well
+            else:
+                interrupt.irq(lambda _: flag.set(), interrupt.IRQ_FALLING)
         tasks.append(asyncio.create_task(_interrupted(flag)))
     elif fd >= 0:
         from .aio_host import install

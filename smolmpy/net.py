@@ -65,7 +65,7 @@ def pump(_=None):
     """Lets the interface work; returns the number of frames moved.
 
     May be called from anywhere, as a soft interrupt too (`machine.Timer(period=20, callback=
-    net.pump)`, `pin.irq(net.pump)`): where that would interrupt the stack it returns at once.
+    net.pump)`, `device.irq(net.pump)`): where that would interrupt the stack it returns at once.
     """
     global busy, now, again
     if busy or not up:

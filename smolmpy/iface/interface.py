@@ -24,12 +24,14 @@ _FLAGS = const(19)
 _ANNOUNCE = const(20)
 _ADDRESSES = const(24)
 _DUES = const(29)
-_POLL_INTERVAL = const(119)
+_SLOTS = const(31)
 _FRAME_SIZE = const(127)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 _LOOPBACK = const(1)
+_MORE = const(2)
 _FULL = const(4)
+_ASK = const(2048)
 
 
 _ALWAYS = array("I", (1,))  # of a device that does not say whether a frame waits
@@ -136,7 +138,10 @@ class Interface:
         # What else is in the flags is not the device's, but the interface's own.
         flags = self._st[_FLAGS] & ~(_LOOPBACK | _FULL)
         self._st[_FLAGS] = flags | _LOOPBACK if getattr(device, "loopback", False) else flags
-        self._st[_POLL_INTERVAL] = getattr(device, "poll_interval", 0)
+        # When it wants to be asked is found out with the next poll, which knows the time.
+        self._st[self._st[_DUES] + self._st[_SLOTS]] = 0
+        if getattr(device, "poll_interval", 0):
+            self._st[_FLAGS] |= _MORE | _ASK
         self._gather()
 
     def _guard(self):
@@ -151,7 +156,7 @@ class Interface:
 
     def _gather(self):
         # What the hot paths need, in one look-up each.
-        waiting = getattr(self._device, "waiting", _ALWAYS)
+        waiting = self._waiting = getattr(self._device, "waiting", _ALWAYS)
         if not isinstance(waiting, int):
             waiting = reference(waiting)
         receive, self._way_out[0] = self._guarded or (self._device.receive, self._device.transmit)

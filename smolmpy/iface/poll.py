@@ -3,6 +3,7 @@
 import micropython
 from micropython import const
 
+from .schedule import ask
 from .state import wake_all
 
 _NOW = const(4)
@@ -20,6 +21,7 @@ _LATER = const(16)
 _RESUME = const(32)
 _FAULT = const(64)  # one of _FAULTS
 _FAULTS = const(0x7C0)
+_ASK = const(2048)
 
 _C_RX_FRAMES = const(32)
 _C_TX_FRAMES = const(33)
@@ -58,6 +60,8 @@ def poll(self, now: int) -> int:
         st[_FLAGS] = flags & ~(_MORE | _LATER)
         if flags & _RESUME:
             resume(self)
+        if flags & _ASK:
+            ask(self)
     if st[_SENDING]:
         rescue(self, 1)  # a flush() has not come to its end
     due = st[_NEXT_DUE]

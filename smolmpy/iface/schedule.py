@@ -20,13 +20,13 @@ _ADDRESSES = const(24)
 _DUES = const(29)
 _DIRTY = const(30)
 _SLOTS = const(31)
-_POLL_INTERVAL = const(119)
 _NEXT_STALE = const(126)
 _ADDRESS_TABLE = const(128)
 _ADDRESS_WORDS = const(2)
 _MORE = const(2)
 _FULL = const(4)
 _LATER = const(16)
+_ASK = const(2048)
 _EAGAIN = const(11)
 
 
@@ -63,13 +63,13 @@ def due_by(state, slot: int, delay: int):
 
 @micropython.viper
 def _expire(st: ptr32):
-    # Marks every socket whose time has come, and finds the next time.
+    # Marks every socket whose time has come, and the device, and finds the next time.
     now = st[_NOW]
     earliest = 0
     slot = 0
     dues = st[_DUES]
     n = st[_SLOTS]
-    while slot < n:
+    while slot <= n:
         due = st[dues + slot]
         if due:
             if ((now - due) >> 29) & 1:
@@ -77,11 +77,24 @@ def _expire(st: ptr32):
                     earliest = due
             else:
                 st[dues + slot] = 0
-                st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
-                st[_WORK] = 1
+                if slot < n:
+                    st[st[_DIRTY] + (slot >> 4)] |= 1 << (slot & 15)
+                    st[_WORK] = 1
+                else:
+                    st[_FLAGS] = st[_FLAGS] | _MORE | _ASK
         slot += 1
     st[_NEXT_DUE] = earliest
     st[_NEXT_STALE] = 0
+
+
+def ask(iface):
+    """Has the device asked, even if it says that nothing waits, and again after its interval."""
+    st = iface._st
+    st[_FLAGS] &= ~_ASK
+    interval = getattr(iface.device, "poll_interval", 0)
+    if interval:
+        set_due(st, st[_SLOTS], interval)
+        iface._waiting[0] = 1
 
 
 @micropython.viper
@@ -142,7 +155,7 @@ def delay(st: ptr32, now: int) -> int:
     if st[_NEXT_STALE]:
         earliest = 0
         at = st[_DUES]
-        end = at + st[_SLOTS]
+        end = at + st[_SLOTS] + 1
         while at < end:
             due = st[at]
             if due and (not earliest or (((due - earliest) >> 29) & 1)):
@@ -150,13 +163,9 @@ def delay(st: ptr32, now: int) -> int:
             at += 1
         st[_NEXT_DUE] = earliest
         st[_NEXT_STALE] = 0
-    # At least that often the device wants to be asked.
-    most = st[_POLL_INTERVAL]
     if not st[_NEXT_DUE]:
-        return most if most else -1
+        return -1
     rest = (st[_NEXT_DUE] - now) & 0x3FFFFFFF
     if (rest >> 29) & 1:
         return 0
-    if most and rest > most:
-        return most
     return rest

@@ -41,7 +41,6 @@ from micropython import const
 #     116 COOKIE_TIME     2^16 and when the last SYN cookie was sent, in units of 2^16 ms
 #     117 WATCHED         an address that somebody else should not have, 0 for none
 #     118 WATCHER         the slot of who wants to know << 2; 1 somebody has it, 2 somebody asks it
-#     119 POLL_INTERVAL   milliseconds after which the device wants to be asked, 0 for never
 #     120 KEY             two words that nobody else knows (secret.py)
 #     122 NONCE           counts the random numbers drawn
 #     123 HASH            the result of secret.py
@@ -51,13 +50,14 @@ from micropython import const
 #     127 FRAME_SIZE      length of the frame buffer
 #     128 addresses, ADDRESS_WORDS each: address, mask; then, behind the last,
 #         routes (route.py), neighbors (neighbor.py),
-#         due: a word for each socket, when its timer fires, 0 for never,
+#         due: a word for each socket, when its timer fires, 0 for never; and one for the device,
 #         dirty: a bit for each socket that has something to send, 16 to a word.
 #
 # FLAGS: 1 the device is a loopback; 2 frames were left in the device; 4 the device was full;
 # 8 a DHCP server may write to an address that is not ours yet; 16 an ACK goes out with the next
 # poll, unless something else takes it along before; 32 an exception has come out of poll();
-# 64 to 1024 how often receive() has failed in polls one after the other.
+# 64 to 1024 how often receive() has failed in polls one after the other; 2048 the device is to be
+# asked whatever it says.
 
 _WORK = const(6)
 _MAC_HI = const(12)
@@ -81,7 +81,7 @@ def make(mac, sockets, neighbors, routes, addresses):
     route_table = _ADDRESS_TABLE + _ADDRESS_WORDS * addresses
     neighbor_table = route_table + _ROUTE_WORDS * routes
     dues = neighbor_table + _NEIGHBOR_WORDS * neighbors
-    dirty = dues + sockets
+    dirty = dues + sockets + 1
     words = dirty + (sockets + 15) // 16
     st = array("I", (0 for _ in range(words)))
     st[_MAC_HI] = (mac[0] << 8) | mac[1]

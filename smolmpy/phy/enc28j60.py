@@ -106,6 +106,8 @@ _LIMIT = const(1522)  # what the receiver lets in: a tag more
 
 # How often a register is read before a wait is given up: a maximal frame takes 1.2 ms.
 _TRIES = const(200)
+# ms after which the end of the last frame is waited for no longer, on a slow bus.
+_SOON = const(3)
 # ms after which a frame that has not left never will.
 _STALL = const(50)
 _RETRY = const(16)
@@ -120,6 +122,7 @@ _BANK_1 = bytes((_BFS | _ECON1, 1))
 _BANK_0 = bytes((_BFC | _ECON1, 3))
 _READ_EPKTCNT = bytes((_EPKTCNT & 0x1F, 0))
 _READ_ECON1 = bytes((_ECON1, 0))
+_READ_EIR = bytes((_EIR, 0))
 _DECREMENT = bytes((_BFS | _ECON2, _PKTDEC))
 _EWRPT_LOW = bytes((_WCR | _EWRPT, _TX_START & 0xFF))
 _EWRPT_HIGH = bytes((_WCR | _EWRPT + 1, _TX_START >> 8))
@@ -133,37 +136,42 @@ _START = bytes((_BFS | _ECON1, _TXRTS))
 _ERDPT_AT = const(0)  # two of 2 bytes, low and high
 _ERXRDPT_AT = const(4)
 _ETXND_AT = const(8)
-_ANSWER = const(12)
-_HEAD = const(14)
-_BOX = const(21)
+_COUNT = const(12)  # of EPKTCNT
+_ALIVE = const(14)  # of ECON1
+_EVENTS = const(16)  # of EIR
+_HEAD = const(18)
+_BOX = const(25)
 
 # The state: an array('I'), whose first words are SPIChip's.
-_WAITING = const(0)  # frames known to wait
-_RX_ROOM = const(1)
-_TX_ROOM = const(2)
-_DOWN = const(3)
-_LOOKED = const(5)
-_STUCK = const(6)
-_STUCK_AT = const(7)
-_RX_FAULTS = const(8)
-_TX_FAULTS = const(9)
-_POLLED = const(10)
-_SENDING = const(11)
-_RX_FRAMES = const(12)
-_RX_ERRORS = const(13)
-_RX_TOO_LONG = const(14)
-_TX_FRAMES = const(15)
-_TX_STALLS = const(16)
-_BANK = const(21)
-_HELD = const(22)  # bytes read, and not yet given back
-_NEXT = const(23)  # where the next frame begins
-_TX_END = const(24)
-_RETRIES = const(25)
-_IDLE = const(26)  # counts the times that nothing waited
-_RX_OVERRUNS = const(27)
-_TX_ERRORS = const(28)
-_TX_LATE_COLLISIONS = const(29)
-_WORDS = const(30)
+_CALL = const(0)
+_WAITING = const(1)  # frames known to wait
+_RX_ROOM = const(2)
+_TX_ROOM = const(3)
+_DOWN = const(4)
+_LOOKED = const(6)
+_STUCK = const(7)
+_STUCK_AT = const(8)
+_RX_FAULTS = const(9)
+_TX_FAULTS = const(10)
+_POLLED = const(11)
+_SENDING = const(12)
+_RX_FRAMES = const(13)
+_RX_ERRORS = const(14)
+_RX_TOO_LONG = const(15)
+_TX_FRAMES = const(16)
+_TX_STALLS = const(17)
+_TOLD = const(22)
+_QUIET = const(23)
+_BANK = const(24)
+_HELD = const(25)  # bytes read, and not yet given back
+_NEXT = const(26)  # where the next frame begins
+_TX_END = const(27)
+_RETRIES = const(28)
+_IDLE = const(29)  # counts the times that nothing waited
+_RX_OVERRUNS = const(30)
+_TX_ERRORS = const(31)
+_TX_LATE_COLLISIONS = const(32)
+_WORDS = const(33)
 
 _EIO = const(5)
 _EAGAIN = const(11)
@@ -231,15 +239,15 @@ class ENC28J60(SPIChip):
             box[at] = _WCR | register
             box[at + 2] = _WCR | register + 1
         state = reference(self._state)
-        common = (state, reference(box), self._cs, self._write)
+        common = (state, reference(box), self._cs, self._write, self._exchange)
         self._parts_in = common + (
-            self._exchange,
             self._read,
             _BANK_1,
             _BANK_0,
             _READ_EPKTCNT,
             _READ_ECON1,
-            box[_ANSWER : _ANSWER + 2],
+            box[_COUNT : _COUNT + 2],
+            box[_ALIVE : _ALIVE + 2],
             box[_ERDPT_AT : _ERDPT_AT + 2],
             box[_ERDPT_AT + 2 : _ERDPT_AT + 4],
             self._rx_command,
@@ -252,6 +260,8 @@ class ENC28J60(SPIChip):
         )
         # 7.1: a control byte of 0 goes before a frame, which means "as in MACON3".
         self._parts_out = common + (
+            _READ_EIR,
+            box[_EVENTS : _EVENTS + 2],
             _EWRPT_LOW,
             _EWRPT_HIGH,
             bytes((_WBM, 0)),
@@ -485,7 +495,8 @@ class ENC28J60(SPIChip):
             bank_0,
             read_epktcnt,
             read_econ1,
-            answer,
+            epktcnt,
+            econ1,
             erdpt_low,
             erdpt_high,
             command,
@@ -507,12 +518,22 @@ class ENC28J60(SPIChip):
             if not s[_WAITING]:
                 look = 0
                 if not s[_POLLED]:
-                    look = 1  # low: if it is not a frame, it is something else
+                    # First quiet, then the pin: its interrupt may come in between.
+                    if s[_TOLD]:
+                        s[_CALL] = 0
                     if int(interrupt()):
+                        s[_QUIET] = 1
                         now = int(ticks())
                         if (now - s[_LOOKED]) & _TIME < _LOOK:
                             return 0
                         s[_LOOKED] = now & _TIME
+                    else:
+                        s[_CALL] = 1
+                        if s[_QUIET]:
+                            # Nobody told: the handler is another's now.
+                            s[_QUIET] = 0
+                            s[_TOLD] = 0
+                    look = 1  # if it is not a frame, it is something else
                 if s[_BANK] != 1:
                     if s[_BANK]:
                         self._select(_EPKTCNT)
@@ -523,11 +544,12 @@ class ENC28J60(SPIChip):
                     s[_BANK] = 1
                 # Module 6: EIR.PKTIF is not to be trusted.
                 cs(0)
-                exchange(read_epktcnt, answer)
+                exchange(read_epktcnt, epktcnt)
                 cs(1)
-                s[_WAITING] = b[_ANSWER + 1]
+                s[_WAITING] = b[_COUNT + 1]
                 if not s[_WAITING]:
                     return int(self._look_after(look))
+                s[_CALL] = 1
             if s[_BANK]:
                 cs(0)
                 write(bank_0)
@@ -566,9 +588,9 @@ class ENC28J60(SPIChip):
             cs(1)
             # Is it still the chip that was asked?
             cs(0)
-            exchange(read_econ1, answer)
+            exchange(read_econ1, econ1)
             cs(1)
-            if b[_ANSWER + 1] & (_TXRST | _RXRST | _RXEN | 3) != _RXEN:
+            if b[_ALIVE + 1] & (_TXRST | _RXRST | _RXEN | 3) != _RXEN:
                 s[_RX_ERRORS] = s[_RX_ERRORS] + 1
                 return int(self._restart())
             s[_NEXT] = following
@@ -641,6 +663,9 @@ class ENC28J60(SPIChip):
             box,
             cs,
             write,
+            exchange,
+            read_eir,
+            events,
             ewrpt_low,
             ewrpt_high,
             command,
@@ -659,6 +684,14 @@ class ENC28J60(SPIChip):
         if length < 14 or length > s[_TX_ROOM]:
             return -_EMSGSIZE
         try:
+            if s[_SENDING] and not s[_DOWN]:
+                cs(0)
+                exchange(read_eir, events)
+                cs(1)
+                if b[_EVENTS + 1] & (_TXIF | _TXERIF) == _TXIF:
+                    s[_SENDING] = 0
+                    s[_STUCK] = 0
+                    s[_TX_FAULTS] = 0
             if s[_DOWN] | s[_SENDING]:
                 error = int(self._wait_on())
                 if error:
@@ -711,10 +744,13 @@ class ENC28J60(SPIChip):
         state = self._state
         if state[_DOWN]:
             return self._mend_tx()
-        for _ in range(1 if state[_STUCK] else _TRIES):
+        start = self._ticks()
+        for _ in range(_TRIES):
             self._check_sent()
             if not state[_SENDING]:
                 return 0
+            if state[_STUCK] or (self._ticks() - start) & _TIME >= _SOON:
+                break
         if not state[_STUCK]:
             state[_STUCK] = 1
             state[_STUCK_AT] = self._ticks() & _TIME
@@ -771,8 +807,3 @@ class ENC28J60(SPIChip):
     def speed(self):
         """10 Mbit/s."""
         return 10
-
-    def close(self):
-        """Stops the chip; nothing is received from here on."""
-        self._soft_reset()
-        self._state[_WAITING] = 0

@@ -56,27 +56,30 @@ _TIME = const(0x1FFFFFFF)
 _PATIENCE = const(500)
 
 # The first words of a driver's state, an array('I'); the others are the driver's own.
-_WAITING = const(0)  # more than 0 while frames are known to wait
-_RX_ROOM = const(1)  # bytes that the receive buffer takes
-_TX_ROOM = const(2)
-_DOWN = const(3)  # the step of a repair, 0 for none
-_SINCE = const(4)  # when it began
-_LOOKED = const(5)  # when the chip was last looked at although its pin was idle
-_STUCK = const(6)  # the last frame had not left when the next came
-_STUCK_AT = const(7)  # when that was
-_RX_FAULTS = const(8)  # repairs since the last good frame
-_TX_FAULTS = const(9)
-_POLLED = const(10)  # there is no interrupt pin
-_SENDING = const(11)  # a frame is in the chip that is not known to have left
-_RX_FRAMES = const(12)
-_RX_ERRORS = const(13)
-_RX_TOO_LONG = const(14)
-_TX_FRAMES = const(15)
-_TX_STALLS = const(16)
-_RESETS = const(17)
-_RESTARTS = const(18)
-_BUS_ERRORS = const(19)
-_PULSED = const(20)  # this repair has come to the pin
+_CALL = const(0)  # 0 while the interrupt will tell of a frame
+_WAITING = const(1)  # more than 0 while frames are known to wait
+_RX_ROOM = const(2)  # bytes that the receive buffer takes
+_TX_ROOM = const(3)
+_DOWN = const(4)  # the step of a repair, 0 for none
+_SINCE = const(5)  # when it began
+_LOOKED = const(6)  # when the chip was last looked at although its pin was idle
+_STUCK = const(7)  # the last frame had not left when the next came
+_STUCK_AT = const(8)  # when that was
+_RX_FAULTS = const(9)  # repairs since the last good frame
+_TX_FAULTS = const(10)
+_POLLED = const(11)  # there is no interrupt pin
+_SENDING = const(12)  # a frame is in the chip that is not known to have left
+_RX_FRAMES = const(13)
+_RX_ERRORS = const(14)
+_RX_TOO_LONG = const(15)
+_TX_FRAMES = const(16)
+_TX_STALLS = const(17)
+_RESETS = const(18)
+_RESTARTS = const(19)
+_BUS_ERRORS = const(20)
+_PULSED = const(21)  # this repair has come to the pin
+_TOLD = const(22)  # the handler of the interrupt is ours, and has not failed to tell
+_QUIET = const(23)  # the pin was idle, and the handler has not been called since
 
 # Steps of a repair, in _DOWN
 _TORN = const(1)  # a transaction was cut off
@@ -84,6 +87,7 @@ _LOST = const(2)  # to be reset by its command
 _HARD = const(3)  # to be reset by its pin, if there is one
 _STARTING = const(4)  # reset, and not yet ready
 _REFUSING = const(5)  # ready, but not to be set up, not even after a reset by the pin
+_CLOSED = const(6)  # by close()
 
 _EIO = const(5)
 _EAGAIN = const(11)
@@ -120,7 +124,9 @@ class SPIChip:
                 raise TypeError("%s: a pin such as machine.Pin(17), not %r" % (name, pin))
         self.mac = check_mac(mac)
         self.interrupt = interrupt
-        self._state = array("I", bytes(4 * words))
+        # The device protocol's `waiting`: its first word.
+        self._state = self.waiting = array("I", bytes(4 * words))
+        self._state[_CALL] = 1
         self._state[_POLLED] = interrupt is None
         self._spi = spi
         self._write = spi.write
@@ -189,8 +195,10 @@ class SPIChip:
         return error if state[_DOWN] else 0
 
     def _restart(self, hard=False):
-        self._state[_DOWN] = _HARD if hard else _LOST
-        self._state[_WAITING] = 0
+        state = self._state
+        state[_DOWN] = _HARD if hard else _LOST
+        state[_WAITING] = 0
+        state[_CALL] = 1
         return self._mend()
 
     def _mend(self):
@@ -200,6 +208,8 @@ class SPIChip:
         if state[_DOWN] == _TORN:
             state[_DOWN] = 0
             return self._resync()
+        if state[_DOWN] == _CLOSED:
+            return -_ENODEV
         error = 0
         late = self._elapsed(_SINCE) > _PATIENCE
         if state[_DOWN] >= _STARTING and late:
@@ -249,6 +259,7 @@ class SPIChip:
         self._cs(1)
         self._state[_BUS_ERRORS] += 1
         self._state[_WAITING] = 0
+        self._state[_CALL] = 1
         if not self._state[_DOWN]:
             self._state[_DOWN] = _TORN
         return OSError
@@ -271,8 +282,21 @@ class SPIChip:
         return self._state[_WAITING] > 0 or self.interrupt is None or not self.interrupt()
 
     def irq(self, handler):
-        """Calls `handler(pin)` when the chip begins to have something to tell; None: no more."""
-        self.interrupt.irq(handler, self.interrupt.IRQ_FALLING)
+        """Calls `handler(pin)` when the chip begins to have something to tell; None: no more.
+
+        From then on the stack need not ask an idle chip. Who takes the interrupt of the pin by
+        another way costs a frame its time, once: then the pin is looked at again.
+        """
+        pin = self.interrupt
+        self._handler = handler
+        pin.irq(self._edge if handler else None, pin.IRQ_FALLING)
+        self._state[_TOLD] = 1 if handler else 0
+        self._state[_CALL] = 1
+
+    def _edge(self, pin):
+        self._state[_CALL] = 1
+        self._state[_QUIET] = 0
+        self._handler(pin)
 
     def link(self):
         """True while there is a link."""
@@ -282,6 +306,14 @@ class SPIChip:
             return self._linked()
         except self._failed():
             return False
+
+    def close(self):
+        """Stops the chip; nothing is received from here on."""
+        state = self._state
+        if state[_DOWN] != _CLOSED:
+            self._soft_reset()
+            state[_WAITING] = 0
+            state[_DOWN] = _CLOSED
 
     def stats(self):
         """The counters by name. `resets` counts how often the chip was reset, by its command or

@@ -33,10 +33,10 @@ _MMBLK = const(0x20)
 _IPV6BLK = const(0x10)
 
 # Words of the W5500's state, and its box.
-_RX_ROOM = const(1)
-_TX_ROOM = const(2)
-_READ_AT = const(22)
-_WRITE_AT = const(23)
+_RX_ROOM = const(2)
+_TX_ROOM = const(3)
+_READ_AT = const(25)
+_WRITE_AT = const(26)
 _HEAD = const(14)
 
 _RING = const(0x1FFF)

@@ -90,7 +90,9 @@ _AT_RX_WR = const(81)
 # How often a register is read before a wait is given up: two maximal frames on a line of
 # 10 Mbit/s take 130 reads at 20 MHz, without what the host spends.
 _TRIES = const(150)
-# ms after which a frame that has not left never will. At 10 Mbit/s one takes 1.2 ms.
+# ms after which the end of the last frame is waited for no longer, on a slow bus; it takes 1.2 ms.
+_SOON = const(3)
+# ms after which a frame that has not left never will.
 _STALL = const(50)
 # ms after which the chip is looked at although its interrupt pin is idle.
 _LOOK = const(990)
@@ -103,38 +105,41 @@ _TAGGED = const(1518)
 _TIME = const(0x1FFFFFFF)
 
 # The state: an array('I'), whose first words are SPIChip's.
-_WAITING = const(0)  # received bytes in the chip that are known and not yet read
-_RX_ROOM = const(1)
-_TX_ROOM = const(2)
-_DOWN = const(3)
-_LOOKED = const(5)
-_STUCK = const(6)
-_STUCK_AT = const(7)
-_RX_FAULTS = const(8)
-_TX_FAULTS = const(9)
-_POLLED = const(10)
-_SENDING = const(11)
-_RX_FRAMES = const(12)
-_RX_ERRORS = const(13)
-_RX_TOO_LONG = const(14)
-_TX_FRAMES = const(15)
-_TX_STALLS = const(16)
-_HELD = const(21)  # read, and not yet given back
-_READ_AT = const(22)
-_WRITE_AT = const(23)
-_SENT = const(24)  # SENDOK is set, and has been seen
-_MODE = const(25)  # what Sn_MR should be
+_CALL = const(0)
+_WAITING = const(1)  # received bytes in the chip that are known and not yet read
+_RX_ROOM = const(2)
+_TX_ROOM = const(3)
+_DOWN = const(4)
+_LOOKED = const(6)
+_STUCK = const(7)
+_STUCK_AT = const(8)
+_RX_FAULTS = const(9)
+_TX_FAULTS = const(10)
+_POLLED = const(11)
+_SENDING = const(12)
+_RX_FRAMES = const(13)
+_RX_ERRORS = const(14)
+_RX_TOO_LONG = const(15)
+_TX_FRAMES = const(16)
+_TX_STALLS = const(17)
+_TOLD = const(22)
+_QUIET = const(23)
+_HELD = const(24)  # read, and not yet given back
+_READ_AT = const(25)
+_WRITE_AT = const(26)
+_SENT = const(27)  # SENDOK is set, and has been seen
+_MODE = const(28)  # what Sn_MR should be
 # What differs between chips: their memory each way; where an SPI frame has the address; what of a
 # position in a ring is address, the last position at which a frame can not reach the end of the
 # ring, and what the address' high byte has besides in each ring.
-_SIZE = const(26)
-_ADDRESS = const(27)
-_MASK = const(28)
-_LAST_RX = const(29)
-_LAST_TX = const(30)
-_RX_HIGH = const(31)
-_TX_HIGH = const(32)
-_WORDS = const(33)
+_SIZE = const(29)
+_ADDRESS = const(30)
+_MASK = const(31)
+_LAST_RX = const(32)
+_LAST_TX = const(33)
+_RX_HIGH = const(34)
+_TX_HIGH = const(35)
+_WORDS = const(36)
 
 _EIO = const(5)
 _EAGAIN = const(11)
@@ -431,16 +436,27 @@ class W5500(SPIChip):
             most = s[_WAITING]
             if not most:
                 look = s[_POLLED]
-                if not look and int(interrupt()):
-                    if (int(ticks()) - s[_LOOKED]) & _TIME < _LOOK:
-                        return 0
-                    look = 1
+                if not look:
+                    # First quiet, then the pin: its interrupt may come in between.
+                    if s[_TOLD]:
+                        s[_CALL] = 0
+                    if int(interrupt()):
+                        s[_QUIET] = 1
+                        if (int(ticks()) - s[_LOOKED]) & _TIME < _LOOK:
+                            return 0
+                        look = 1
                 if look:
                     error = int(self._look())
                     most = s[_WAITING]
                     if error or not most:
                         return error
+                    s[_CALL] = 1
                 else:
+                    s[_CALL] = 1
+                    if s[_QUIET]:
+                        # Nobody told: the handler is another's now.
+                        s[_QUIET] = 0
+                        s[_TOLD] = 0
                     # First forget, then look: what arrives in between is not missed. There should
                     # be a frame; the look after it tells whether there was.
                     b[_CLEAR + 3] = _RECEIVED
@@ -579,9 +595,18 @@ class W5500(SPIChip):
                 write(views[(length + 31) >> 5])
                 cs(1)
             if s[_SENDING]:
-                error = int(self._await_sent())
-                if error:
-                    return error
+                cs(0)
+                exchange(ask, regs)
+                cs(1)
+                # What is not as it should be is looked at again.
+                if b[_AT_SR] == _SOCK_MACRAW and b[_AT_MR] == s[_MODE] and b[_AT_IR] & _SENDOK:
+                    s[_SENDING] = 0
+                    s[_SENT] = 1
+                    s[_TX_FAULTS] = 0
+                else:
+                    error = int(self._await_sent())
+                    if error:
+                        return error
             if s[_SENT]:
                 # Before SEND: after it, it might be the end of this frame that is forgotten.
                 b[_CLEAR + 3] = _SENDOK
@@ -608,12 +633,15 @@ class W5500(SPIChip):
     def _await_sent(self):
         # Until the last frame has left: 0, or a negative errno.
         state = self._state
+        start = self._ticks()
         for _ in range(_TRIES):
             error = self._refresh()
             if error:
                 return -_EAGAIN if error == -_EIO else error
             if not state[_SENDING]:
                 return 0
+            if (self._ticks() - start) & _TIME >= _SOON:
+                break
         return self._wait_more()
 
     def _wait_on(self):
@@ -658,9 +686,3 @@ class W5500(SPIChip):
     @property
     def full_duplex(self):
         return bool(self._get(_COMMON, self._PHY_AT) & 4)
-
-    def close(self):
-        """Stops the chip; nothing is received from here on."""
-        self._put(_SOCKET, _SN_CR, _CLOSE)
-        self._put(_COMMON, _MR, _RST)
-        self._forget()

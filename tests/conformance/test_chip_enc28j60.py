@@ -38,6 +38,10 @@ def test_overrun():
     return chip.overrun(NAME)
 
 
+def test_crossing():
+    return chip.crossing(NAME)
+
+
 def test_stall():
     return chip.stall(NAME)
 
@@ -62,6 +66,10 @@ def test_address():
     return chip.address(NAME)
 
 
+def test_told():
+    return chip.told(NAME)
+
+
 def test_deaf():
     return chip.deaf(NAME)
 
@@ -84,6 +92,10 @@ def test_bus_errors():
 
 def test_ctrl_c():
     return chip.ctrl_c(NAME)
+
+
+def test_closed():
+    return chip.closed(NAME)
 
 
 def test_counters():
@@ -184,6 +196,33 @@ def test_dead_receiver():
         assert k.driver.receive(k.rx) == -5
     assert k.count("restarts") == 1
     k.works()
+
+
+def test_jammed_receiver():
+    """RXERIF comes back at once although there is room: the receiver is begun anew."""
+    k = Kit(NAME, True)
+    k.works()
+    k.model.jammed = True
+    assert not k.model.inject(frame(100))
+    assert k.receive() == -5
+    assert k.count("rx_errors") == 1 and k.count("restarts") == 0
+    k.works()
+
+
+def test_hang_without_link():
+    """Nobody is reached anyway: a reset would only be in the way of the link."""
+    k = Kit(NAME)
+    k.model.set_link(False)
+    k.model.hang(2)
+    for n in range(300):
+        assert k.transmit(frame(80, n, OTHER)) in (0, -11)
+        assert k.receive() == 0
+        k.model.advance(2000)
+    assert k.count("tx_stalls") > 5 and k.count("restarts") == 0
+    k.model.set_link(True)
+    assert k.driver.link()
+    k.leaves(frame(81, 1, OTHER), 400)
+    assert k.count("restarts") == 1
 
 
 def test_given_back():

@@ -38,6 +38,10 @@ def test_overrun():
     return chip.overrun(NAME)
 
 
+def test_crossing():
+    return chip.crossing(NAME)
+
+
 def test_stall():
     return chip.stall(NAME)
 
@@ -62,6 +66,10 @@ def test_address():
     return chip.address(NAME)
 
 
+def test_told():
+    return chip.told(NAME)
+
+
 def test_deaf():
     return chip.deaf(NAME)
 
@@ -84,6 +92,10 @@ def test_bus_errors():
 
 def test_ctrl_c():
     return chip.ctrl_c(NAME)
+
+
+def test_closed():
+    return chip.closed(NAME)
 
 
 def test_counters():
@@ -149,6 +161,36 @@ def test_given_back():
 
 def test_between():
     return chip.between(NAME)
+
+
+def test_lost_write():
+    """A write that the chip heard otherwise is noticed by what it says of its pointers, at the
+    latest with the next frame."""
+    for interrupt in (False, True):
+        for changes in (("tx_wr",), ("rx_rd",), ("rx_rd", "rx_freed")):
+            k = Kit(NAME, interrupt)
+            k.works()
+            for change in changes:
+                setattr(k.model, change, getattr(k.model, change) ^ 0x80)
+            if interrupt:
+                k.model.inject(frame(60))
+            n = k.receive()
+            assert n == -5, (n, interrupt, changes)
+            assert k.count("restarts") == 0
+            k.works()
+
+
+def test_first_frame():
+    """A chip is reset while its first frame is read: its pointers are those of before."""
+    k = Kit(NAME, True)
+    k.model.inject(frame(200))
+    k.model.at_byte(30, k.model.reset_chip)
+    assert k.receive() == -5
+    for _ in range(8):
+        k.model.advance(20000)
+        k.driver.receive(k.rx)
+    assert k.count("restarts") == 1
+    k.works()
 
 
 def test_absurd_size():

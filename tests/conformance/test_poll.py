@@ -1,5 +1,7 @@
 """`poll` and `poll_delay`: what is due when, and that sleeping so long loses nothing."""
 
+from array import array
+
 from harness import *
 from smolmpy import UDPSocket
 from smolmpy.services.dhcp import DHCPClient
@@ -297,32 +299,69 @@ def test_faults_now_and_then_are_not_added_up():
     assert len(h.device.sent) == 60
 
 
+def asked(h):
+    """Counts how often the device is asked."""
+    calls = []
+
+    def receive(buf, inner=h.device.receive):
+        calls.append(h.t)
+        return inner(buf)
+
+    h.device.receive = receive
+    return calls
+
+
 def test_a_device_may_want_to_be_asked_now_and_then():
-    """`poll_interval`: the longest that poll_delay() tells to sleep."""
-    h = Host()
-    s = h.add(TCPSocket(64, 64))
-    assert h.iface.poll_delay(h.now) == -1
+    """`poll_interval`: it is, whatever it says of frames, and nobody sleeps longer."""
+    for start in (0, 5, (1 << 30) - 2500, 1 << 29):
+        h = Host(start=start)
+        calls = asked(h)
+        h.device.poll_interval = 700
+        h.device.waiting = array("I", (0,))
+        h.iface.device = h.device
+        h.run()
+        assert len(calls) == 1
+        for turn in range(10):
+            h.device.waiting[0] = 0
+            assert h.iface.poll_delay(h.now) == 700
+            for _ in range(69):
+                h.t += 10
+                h.iface.poll(h.now)
+            assert h.iface.poll_delay(h.now) == 10 and len(calls) == turn + 1
+            h.t += 10
+            h.run()
+            assert len(calls) == turn + 2
+        # Late, after a long sleep.
+        h.device.waiting[0] = 0
+        h.t += 86400000
+        h.run()
+        assert len(calls) == 12
+        assert h.iface.poll_delay(h.now) == 700
+
+
+def test_what_a_device_wants_and_other_timers():
+    h, p, s = established(ack_delay=100)
     h.device.poll_interval = 700
     h.iface.device = h.device
-    assert h.iface.poll_delay(h.now) == 700
-    s.connect(PEER, 80)
-    assert h.iface.poll_delay(h.now) == 0
     h.run()
     assert h.iface.poll_delay(h.now) == 700
-    h.t += 650
-    d = h.iface.poll_delay(h.now)
-    assert 0 < d < 700, d
+    p.send("A", 1, 1, b"x")
+    assert 0 < h.iface.poll_delay(h.now) <= 100
+    h.advance(100)
+    p.expect("A", 1, 2)
+    assert 0 < h.iface.poll_delay(h.now) <= 600
     # A wrapper of a device wants what the device wants.
     from smolmpy.phy.tracer import Tracer
 
     h.iface.device = Tracer(h.device, len)
-    h.advance(5000)
-    assert h.iface.poll_delay(h.now) <= 700
+    calls = asked(h)
+    h.advance(7000)
+    assert 0 <= h.iface.poll_delay(h.now) <= 700
+    del calls
+    # Another device, which wants nothing.
     del h.device.poll_interval
     h.iface.device = h.device
-    s.abort()
-    h.run()
-    assert h.iface.poll_delay(h.now) == -1
+    h.expect_idle()
 
 
 def test_an_acknowledgment_that_a_full_device_refuses_is_not_forgotten():

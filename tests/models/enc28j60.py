@@ -2,7 +2,8 @@
 
 From elsewhere: the transmitter may stop with TXRTS set and neither TXIF nor TXERIF (RIOT, issue
 9043 and drivers/enc28j60; EtherCard; Linux restarts the chip after a timeout), and TXRST does not
-clear TXRTS (Linux, enc28j60.c, and the example of module 13 clear it themselves).
+clear TXRTS (Linux, enc28j60.c, and the example of module 13 clear it themselves); the address is
+not to be changed while frames are received (Linux, enc28j60_set_hw_macaddr).
 
 Errata that a driver must live with are behaviour here: EIR.PKTIF is never seen (module 6), an
 aborted transmission leaves the transmitter stuck until ECON1.TXRST (module 12), the receive buffer
@@ -54,7 +55,6 @@ LATECOL, RXBUSY, TXABRT, CLKRDY = 0x10, 0x04, 0x02, 0x01
 PHCON1, PHSTAT1, PHID1, PHID2, PHCON2, PHSTAT2 = 0x00, 0x01, 0x02, 0x03, 0x10, 0x11
 PHIE, PHIR, PHLCON = 0x12, 0x13, 0x14
 
-_CLOCK_NS = 300000  # 2.2: from a reset by the pin until ESTAT.CLKRDY
 _MII_NS = 10240  # 3.3.1
 _FCS = b"\x46\x43\x53\x21"
 
@@ -64,12 +64,14 @@ class ENC28J60Model(SPIModel):
 
     name = "ENC28J60"
     rst_ns = 400  # table 16-4
+    clock_ns = 300000  # 2.2: from a reset by the pin until ESTAT.CLKRDY; a crystal may be slow
 
     def __init__(self, revision=6):
         SPIModel.__init__(self)
         self.revision = revision
         self.late_collisions = 0  # so many transmissions fail that way
         self.tx_stalls = 0  # so many transmissions never end
+        self.jammed = False  # nothing is received, and RXERIF stays, until RXRST
         self.headers = []  # functions that spoil the 6 bytes before the next frames
         self.resets = 0
         self._power_on()
@@ -115,7 +117,7 @@ class ENC28J60Model(SPIModel):
         n = len(frame) + 4
         need = 6 + n + (n & 1)
         free = (self.erxrdpt - self.erxwrpt) % size
-        if need > free or self.packets == 255:
+        if need > free or self.packets == 255 or self.jammed:
             self.dropped += 1
             self.flags |= RXERIF
             self.intn.edge()
@@ -147,7 +149,7 @@ class ENC28J60Model(SPIModel):
         self.resets += 1
         self.forgiving = self.lenient = False
         self._reset_at = self.now
-        self.clock_at = self.now + self.boot_ns + _CLOCK_NS
+        self.clock_at = self.now + self.boot_ns + self.clock_ns
         self.memory = bytearray(8192)
         self.bank = [bytearray(0x1B) for _ in range(4)]
         self.econ1 = 0
@@ -265,8 +267,10 @@ class ENC28J60Model(SPIModel):
             if self.wedged:
                 return
             self._cured(2)
+            # Module 2: CLKRDY stays as it is.
+            clock_at = self.clock_at
             self._power_on()
-            self.clock_at = 0  # module 2: CLKRDY stays set
+            self.clock_at = clock_at
             self._op = op
             return
         if kind == 1 and op != 0x3A or kind == 3 and op != 0x7A or kind > 5:
@@ -376,7 +380,7 @@ class ENC28J60Model(SPIModel):
             # PKTIF and LINKIF are read-only; flags are not to be set by the host.
             if value & ~self.flags & 0x3B:
                 self.fail("sets flags in EIR", "12.0")
-            self.flags = value & 0x3B | self.flags & LINKIF
+            self.flags = value & 0x3B | self.flags & LINKIF | (RXERIF if self.jammed else 0)
         elif at == ESTAT:
             self.estat = self.estat & ~(LATECOL | TXABRT) | value & self.estat & (LATECOL | TXABRT)
         else:
@@ -392,6 +396,7 @@ class ENC28J60Model(SPIModel):
             self.stuck_transmitter = False
         if value & RXRST:
             value &= ~RXEN
+            self.jammed = False
         if value & RXEN and not old & RXEN:
             self._check_receiver()
         if old & TXRTS and not value & TXRTS:
@@ -426,6 +431,8 @@ class ENC28J60Model(SPIModel):
             self.fail("EPKTCNT is read-only", "7.2.4")
         if bank == 3 and at in (0x0A, 0x12):
             self.fail("register 0x%02x is read-only" % at, "3.1")
+        if bank == 3 and at < 6 and self.econ1 & RXEN:
+            self.fail("the address is changed while RXEN is set", "Linux, enc28j60.c")
         if bank == 2 and at in (0x18, 0x19):
             self.fail("MIRD is read-only", "3.3.1")
         if bank == 2 and at in (0x12, 0x14, 0x16, 0x17) and self.mii_until is not None:

@@ -6,12 +6,12 @@ an absurd length.
 """
 
 # Words of the drivers' states.
-_HELD = 21
-_READ_AT = 22
-_WRITE_AT = 23
+_HELD = 24
+_READ_AT = 25
+_WRITE_AT = 26
 # ENC28J60
-_BANK = 21
-_NEXT = 23
+_BANK = 24
+_NEXT = 26
 
 
 class Quiet:
