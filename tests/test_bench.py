@@ -67,6 +67,9 @@ def test_check_finds_what_is_missing():
     assert len(_compare({"a": 1000})[0]) == 1
     assert len(_compare({"a": 1000, "b": 1000, "c": 1})[0]) == 1
     assert len(_compare({"a": 1000, "b": 1000}, driver=3000)[0]) == 1
+    budget = {**_BUDGET, "chips": {"x": 10}}
+    measured = {"memory": {"a": 1000, "b": 1000}, "driver": {"a": 2000}}
+    assert bench_check.compare(measured, budget)[0] == ["chips x: in the budget, but not measured"]
 
 
 def _result():
@@ -74,6 +77,7 @@ def _result():
         "memory": dict.fromkeys([*bench.OPERATIONS, *bench.GROWTH], 5000.0),
         "driver": {},
         "kernels": {f"{e}_{name}": 100.0 for e in bench.EDITIONS for name in bench.KERNELS},
+        "chips": {f"{chip}_{case}": 3100.0 for chip in bench.CHIPS for case in bench.DRIVERS},
         "allocated": {},
         "interpreter": "MicroPython",
         "target": "a board",
@@ -88,6 +92,10 @@ def test_tables_mark_the_targets_that_are_not_met():
     targets = {row[0]: row[2] for row in tables["counted"][1][1:]}
     for what, target, _ in bench.OPERATIONS.values():
         assert targets[what].endswith("!") == (target is not None and target < 5000), what
+    chips = {row[0]: row[3::2] for row in tables["chips"][1][1:]}
+    for what, *targets in bench.DRIVERS.values():
+        for text, target in zip(chips[what], targets, strict=True):
+            assert text.endswith("!") == (target is not None and target < 3100), what
     ratios = {row[0]: row[5:7] for row in tables["unix"][1][1:]}
     for what, target, _ in bench.UNIX.values():
         assert ratios[what][0] == "0.60"

@@ -55,6 +55,16 @@ KERNELS = {
     "copy_sum_64": ("copy and checksum, 64 B", None, None),
     "copy_sum_1460": ("copy and checksum, 1460 B", 2200, None),
 }
+CHIPS = ("w5500", "w5100s", "enc28j60")
+# Case: what it is, the target for WIZnet's chips and for the ENC28J60.
+DRIVERS = {
+    "received": ("a frame received", 3300, 7000),
+    "row": ("a frame received, another one behind it", None, None),
+    "sent": ("a frame sent, as an answer", 3000, 7000),
+    "sent_row": ("a frame sent right behind another one", 3000, 7000),
+    "asked": ("nothing, when asked", None, None),
+    "idle": ("a poll with nothing to do, told by the interrupt", None, None),
+}
 EDITIONS = ("thumb", "viper", "plain")
 # Operation: what it is, the target as a part of the floor's rate, what smoltcp in Rust reaches.
 UNIX = {
@@ -146,6 +156,14 @@ def tables(result):
             met = _met(figures[0], target)
             rows.append((what, *map(_number, figures), met, _number(lwip)))
         found["kernels"] = ("Instructions of the kernels, Cortex-M3, call included", rows)
+        rows = [("case", "W5500", "W5100S", "target", "ENC28J60", "target")]
+        chips = counted.get("chips", {})
+        for case, (what, target, slow) in DRIVERS.items():
+            w5500, w5100s, enc28j60 = [chips.get(f"{chip}_{case}") for chip in CHIPS]
+            met = _met(max(w5500, w5100s) if chips else None, target)
+            figures = (_number(w5500), _number(w5100s), met, _number(enc28j60))
+            rows.append((what, *figures, _met(enc28j60, slow)))
+        found["chips"] = ("Instructions of the drivers of chips on SPI, Cortex-M3", rows)
     if "memory" in result:
         memory = result["memory"]
         rows = [("memory", "bytes", "target")]

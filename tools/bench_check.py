@@ -14,7 +14,7 @@ from tools import bench_counted, firmware
 from tools.common import ROOT, main, say
 
 BUDGET = ROOT / "tools" / "bench_budget.json"
-PARTS = ("memory", "driver", "kernels")
+PARTS = ("memory", "driver", "kernels", "chips")
 _TOLERANCE = 0.03
 
 
@@ -27,8 +27,9 @@ def compare(measured, budget):
     """Two lists of text: what is wrong, and what is so much better that it should be kept."""
     worse, better = [], []
     for part in PARTS:
-        for name in sorted({*measured[part], *budget.get(part, ())}):
-            found, allowed = measured[part].get(name), budget.get(part, {}).get(name)
+        here, there = measured.get(part, {}), budget.get(part, {})
+        for name in sorted({*here, *there}):
+            found, allowed = here.get(name), there.get(name)
             if found is None:
                 worse.append(f"{part} {name}: in the budget, but not measured")
             elif allowed is None:

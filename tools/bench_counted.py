@@ -58,8 +58,9 @@ def count(image, name, driver=False):
 
 def measure(image):
     """A dict with the interpreter and the target, and by name the instructions of one operation:
-    "memory" (frames handed over in memory), "driver" (through the LAN9118), "kernels"; "sent" has
-    the frames that the stack sent for one operation, "allocated" the bytes of heap it took."""
+    "memory" (frames handed over in memory), "driver" (through the LAN9118), "kernels", "chips"
+    (the drivers of chips on SPI by themselves); "sent" has the frames that the stack sent for one
+    operation, "allocated" the bytes of heap it took."""
     about = _fresh(
         image,
         "import sys\nprint('.'.join(map(str, sys.implementation.version[:3])), sys.platform)",
@@ -72,12 +73,14 @@ def measure(image):
         if name in DRIVER:
             driver.update(count(image, name, driver=True))
     kernels = _figures(_fresh(image, "import kernels\nkernels.run()"))
+    chips = _figures(_fresh(image, "import chips\nchips.run()"))
     return {
         "interpreter": f"MicroPython {about.split()[0]}",
         "target": f"{BOARD}, Cortex-M3 (Thumb-2), QEMU -icount shift=0",
         "memory": {name: figures[0] for name, figures in memory.items()},
         "driver": {name: figures[0] for name, figures in driver.items()},
         "kernels": {name: figures[0] for name, figures in kernels.items()},
+        "chips": {name: figures[0] for name, figures in chips.items()},
         "sent": {name: figures[1] for name, figures in memory.items()},
         "allocated": {name: figures[2] for name, figures in memory.items()},
     }
