@@ -32,7 +32,7 @@ def wire(network):
 @pytest.fixture(scope="module")
 def firmware(need):
     """`firmware(version, kind)`: the path of an image."""
-    need(pico.ensure)
+    need(pico.emulator)
     return lambda version="oldest", kind="frozen": need(rp2.build, version, kind)
 
 
@@ -74,6 +74,26 @@ def test_time_passes_as_on_the_wall(firmware):
         after = board.statistics()
         passed = {name: after[name] - before[name] for name in ("emulated", "wall")}
         assert 1.9 < passed["emulated"] <= passed["wall"] + 0.1
+
+
+_LEAVE_AND_RETURN = """
+import machine, time
+usb = machine.USBDevice()
+usb.builtin_driver = driver = usb.BUILTIN_CDC
+usb.config(driver.desc_dev, driver.desc_cfg, [])
+for active in (True, False, True):
+    usb.active(active)
+    time.sleep_ms(500)
+print("back")
+"""
+
+
+def test_a_device_that_leaves_the_bus_is_enumerated_again(firmware):
+    with Pico(firmware(kind="bare"), chip=None) as board:
+        before = board.statistics()["connections"]
+        assert "back" in board.run(_LEAVE_AND_RETURN)
+        assert board.run("print(6 * 7)") == "42\n"
+        assert board.statistics()["connections"] > before
 
 
 def test_a_compiler_with_a_fault_is_found(firmware, need, tmp_path):

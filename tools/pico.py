@@ -20,7 +20,7 @@ import tty
 from pathlib import Path
 
 from tools import deps, launcher, netns, rp2, venv
-from tools.common import BUILD, ROOT, Missing, locked, run
+from tools.common import BUILD, ROOT, Missing, locked, run, say
 from tools.repl import BoardError, Repl
 
 CHIPS = ("w5500", "w5100s", "enc28j60")
@@ -45,7 +45,19 @@ def provide():
     """Installs what the emulation needs; raises Missing with what could not be had."""
     if not _node():
         deps.install(["nodejs", "npm"], "node, which runs the emulated Pico,")
-    ensure()
+    emulator()
+
+
+def ensure(strict=False):
+    """Brings what the tests on the Pico need from elsewhere, the firmware's sources included."""
+    try:
+        emulator()
+        for version in rp2.VERSIONS:
+            rp2.tree(version)
+    except Missing as problem:
+        if strict:
+            raise
+        say(f"{problem} The tests on the emulated Pico will be skipped.")
 
 
 def _node():
@@ -55,7 +67,7 @@ def _node():
     return int(version.lstrip("v").split(".")[0] or 0) >= _NODE
 
 
-def ensure():
+def emulator():
     """The folder of the emulator, after installing packages of npm and PyPI below build/."""
     if not _node():
         raise Missing(
@@ -108,7 +120,7 @@ def _load(name):
 
 def flash_image(files):
     """A flash whose file system holds `files`, a dict of paths and bytes, for `Pico`."""
-    ensure()
+    emulator()
     sys.path.insert(0, str(_PYTHON))
     try:
         from littlefs import LittleFS
@@ -195,7 +207,7 @@ class Pico(Repl):
         self._open_fds = []
 
     def __enter__(self):
-        folder = ensure()
+        folder = emulator()
         master, slave = os.openpty()
         self._open_fds = [master, slave]
         try:

@@ -40,6 +40,9 @@ namespace std { using ::calloc; using ::free; using ::malloc; using ::size_t; }
 _MANIFEST = """freeze("$(PORT_DIR)/modules")
 include("$(MPY_DIR)/extmod/asyncio")
 """
+# In a list of mpy-tool.py: whose code is put on word boundaries, as it is and as it should be.
+_UNALIGNED = "MP_NATIVE_ARCH_ARMV6,"
+_ALIGNED = "MP_NATIVE_ARCH_ARMV6, MP_NATIVE_ARCH_ARMV6M,"
 
 
 def folder(board, version, kind):
@@ -54,7 +57,13 @@ def build(version="oldest", kind="frozen", board="RPI_PICO"):
             raise Missing(f"{program} is missing: 'apt-get install {package}' brings it.")
     target = folder(board, version, kind)
     with locked(f"rp2-{version}"):
-        top, sdk = _tree(version)
+        top, sdk = tree(version)
+        mpy_tool = (top / "tools" / "mpy-tool.py").read_text()
+        if kind == "frozen" and f" {_UNALIGNED}\n" in mpy_tool:
+            raise Missing(
+                f"{top}/tools/mpy-tool.py freezes code for the Cortex-M0+ off word boundaries: "
+                f"mend it with sed -i 's/{_UNALIGNED}$/{_ALIGNED}/' (boards/*/README.md)."
+            )
         shims, libraries = _cxx()
         manifest = target / "manifest.py"
         frozen = KINDS[kind].format(root=ROOT, drivers=_DRIVERS)
@@ -112,8 +121,8 @@ def mpy_cross(version):
     return unixport.build("mpy-cross" if version == "oldest" else "mpy-cross-newest")
 
 
-def _tree(version):
-    """MicroPython's source with its libraries in their places, and the SDK."""
+def tree(version):
+    """MicroPython's source with its libraries in their places, and the SDK: two folders."""
     found = source.find() if version == "oldest" else source.newest()
     if (found / "lib" / "pico-sdk" / "pico_sdk_init.cmake").exists():  # a clone
         return found, found / "lib" / "pico-sdk"
@@ -155,8 +164,7 @@ def _mend(top):
     # Frozen machine code of ARMv6-M on word boundaries (tools/freeze.py says why).
     path = top / "tools" / "mpy-tool.py"
     text = path.read_text()
-    wrong = "            MP_NATIVE_ARCH_ARMV6,\n"
-    path.write_text(text.replace(wrong, f"{wrong}            MP_NATIVE_ARCH_ARMV6M,\n"))
+    path.write_text(text.replace(f" {_UNALIGNED}\n", f" {_ALIGNED}\n"))
 
 
 def _cxx():

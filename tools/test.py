@@ -7,7 +7,7 @@ otherwise the tests that need it are skipped, and the end of the report says how
 import os
 import sys
 
-from tools import bytecode, compilers, deps, libraries, unixport, venv
+from tools import bytecode, compilers, deps, libraries, pico, unixport, venv
 from tools.common import main
 
 
@@ -20,6 +20,7 @@ def _main():
     unixport.ensure(strict)
     compilers.ensure(strict)
     libraries.ensure(strict)
+    pico.ensure(strict)
     # A module that can not be imported must not hide what the others say. Two at once, each in a
     # network of its own: half of the tests compute, the other half wait for the clock.
     options = ["--continue-on-collection-errors"]

@@ -68,7 +68,11 @@ function transmit(frame) {
 // The console.
 const serial = new SerialHost(mcu.usbCtrl);
 let printed = [];
-serial.onDeviceConnected = () => console.log('ready');
+let connections = 0;
+serial.onDeviceConnected = () => {
+  connections++;
+  console.log('ready');
+};
 serial.onSerialData = (data) => printed.push(Buffer.from(data));
 
 function exchange() {
@@ -111,6 +115,7 @@ function statistics() {
     instructions: pacer.instructions,
     spi_hz: spi.clockFrequency,
     flash_writes: flash.writes,
+    connections,
     ...chip?.count,
     errors: chip?.errors ?? [],
   };
