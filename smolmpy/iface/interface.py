@@ -211,9 +211,10 @@ class Interface:
         slot = socket._slot
         demux.remove(self._demux, self._st, slot)
         self._st[self._st[_DUES] + slot] = 0
-        socket._detach()
+        # Its place is free, whatever a callback may do or raise that is told of it.
         self.sockets[slot] = _NO_SOCKET
         self._turns[slot] = _NO_SOCKET._egress
+        socket._detach()
 
     # Addresses
 

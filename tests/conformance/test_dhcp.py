@@ -2,21 +2,26 @@
 
 from harness import *
 from locked import PreparedDevice, under_lock
+from service_frames import (
+    ACK,
+    COOKIE,
+    DECLINE,
+    DISCOVER,
+    NAK,
+    OFFER,
+    RELEASE,
+    REQUEST,
+    dhcp,
+    option,
+)
 from smolmpy import DHCPClient, Interface
 
 SERVER = "192.168.69.200"
 SERVER_MAC = b"\x02\x00\x00\x00\x00\xc8"
 OTHER = "192.168.69.201"
 LEASED = "192.168.69.77"
-MASK = b"\xff\xff\xff\x00"
 EVERYBODY = "255.255.255.255"
 NOBODY = "0.0.0.0"
-COOKIE = b"\x63\x82\x53\x63"
-DISCOVER, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE = range(1, 8)
-
-
-def option(code, value):
-    return bytes([code, len(value)]) + value
 
 
 class Message:
@@ -66,47 +71,18 @@ def answer(
     m,
     kind,
     your=LEASED,
-    lease=3600,
     server=SERVER,
-    options=b"",
-    mask=MASK,
-    router=None,
     dst=None,
     dmac=OUR_MAC,
-    sname=b"",
-    file=b"",
-    chaddr=OUR_MAC,
-    op=2,
     xid=None,
-    cookie=COOKIE,
-    end=b"\xff",
     sport=67,
     no_csum=False,
     src=None,
+    **kw,
 ):
-    o = option(53, bytes([kind]))
-    if server:
-        o += option(54, addr(server))
-    if lease is not None and kind != NAK:
-        o += option(51, u32(lease))
-    if mask:
-        o += option(1, mask)
-    if router:
-        o += option(3, addr(router))
-    d = bytes([op, 1, 6, 0]) + (xid or m.xid) + bytes(8)
-    d += (addr(your) if kind != NAK else bytes(4)) + bytes(8)
-    d += chaddr + bytes(10) + sname + bytes(64 - len(sname)) + file + bytes(128 - len(file))
-    d += cookie + o + options + end
-    return udp(
-        sport,
-        68,
-        d,
-        src or server or SERVER,
-        dst or your,
-        smac=SERVER_MAC,
-        dmac=dmac,
-        no_csum=no_csum,
-    )
+    d = dhcp(xid or m.xid, kind, your, server, **kw)
+    where = {"smac": SERVER_MAC, "dmac": dmac, "no_csum": no_csum}
+    return udp(sport, 68, d, src or server or SERVER, dst or your, **where)
 
 
 def client(link=None, **kw):
@@ -814,6 +790,30 @@ def test_the_program_may_end_it_when_told():
     heard(h, REQUEST)
     c.close()
     raises(OSError, "interface", c.start)
+
+
+def test_what_on_change_raises_comes_out_and_leaves_all_in_order():
+    told = []
+
+    def fail(c):
+        told.append(c.bound)
+        raise KeyError("on_change")
+
+    h, c = client(probe=0, on_change=fail)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    raises(KeyError, "on_change", h.inject, answer(heard(h, REQUEST), ACK, router=GATEWAY))
+    assert c.bound and h.iface.gateway == GATEWAY
+    h.run()
+    h.expect("arp", op=1, spa=LEASED, tpa=LEASED)
+    h.clear()
+    raises(KeyError, "on_change", c.close)
+    assert told == [True, False]
+    assert h.iface.addresses() == [] and h.iface.gateway is None
+    h.advance(10000)
+    h.expect_nothing()
+    # Its place is free.
+    for _ in range(8):
+        h.add(TCPSocket(64, 64))
 
 
 def test_long_leases():

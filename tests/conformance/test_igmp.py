@@ -1,5 +1,6 @@
 """IGMP (RFC 2236): what the stack tells of the groups it is in, to routers of each version."""
 
+import service_frames
 from harness import *
 from locked import PreparedDevice, under_lock
 from smolmpy import Interface, UDPSocket
@@ -15,9 +16,7 @@ QUERY, V1, V2, LEAVE = 0x11, 0x12, 0x16, 0x17
 
 
 def igmp(kind, code=0, group="0.0.0.0", more=b"", dst=None, dmac=None, bad=False, **kw):
-    body = bytes([kind, code, 0, 0]) + addr(group) + more
-    value = csum(body) ^ (1 if bad else 0)
-    body = body[:2] + u16(value) + body[4:]
+    body = service_frames.igmp(kind, code, group, more, bad)
     kw["ttl"] = kw.get("ttl", 1)
     kw["options"] = kw.get("options", b"\x94\x04\0\0")
     return ip(body, 2, dst=dst or ALL_HOSTS, dmac=dmac or ALL_HOSTS_MAC, **kw)

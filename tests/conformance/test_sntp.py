@@ -2,11 +2,11 @@
 
 from harness import *
 from locked import PreparedDevice, under_lock
+from service_frames import ntp, stamp
 from smolmpy import DNSClient, Interface, SNTPClient, UDPSocket
 
 SECOND = "192.168.69.101"
 SECOND_MAC = b"\x02\x00\x00\x00\x00\x65"
-EPOCH = 2208988800  # of Unix, in NTP's seconds
 TODAY = 1795503600  # 2026-11-24 07:00:00
 
 
@@ -30,32 +30,12 @@ def asked(h, dst=PEER):
     return p
 
 
-def stamp(unix, millis=0):
-    return u32((unix + EPOCH) & M32) + u32(millis * 4294967 + 4)
-
-
-def answer(
-    q,
-    unix=TODAY,
-    millis=0,
-    held=0,
-    first=0x24,
-    stratum=2,
-    originate=None,
-    refid=b"GPS\0",
-    delay=0,
-    dispersion=0,
-    came=None,
-    sport=123,
-    n=48,
-    **kw,
-):
-    sent = unix * 1000 + millis
-    if came is None:
-        came = stamp((sent - held) // 1000, (sent - held) % 1000)
-    d = bytes([first, stratum, 6, 0xEC]) + u32(delay) + u32(dispersion) + refid
-    d += stamp(unix - 100) + (q.data[40:48] if originate is None else originate) + came
-    d += stamp(unix, millis)
+def answer(q, unix=TODAY, originate=None, sport=123, n=48, **kw):
+    message = {}
+    for name in "millis held first stratum refid delay dispersion came".split():
+        if name in kw:
+            message[name] = kw.pop(name)
+    d = ntp(q.data[40:48] if originate is None else originate, unix, **message)
     kw["src"] = kw.get("src", q.dst)
     return udp(sport, kw.pop("dport", q.sport), d[:n], **kw)
 
