@@ -106,7 +106,8 @@ def _dnsmasq(folder, *options):
     argv += ["--except-interface=lo", "--log-dhcp", "--log-queries", f"--addn-hosts={hosts}"]
     argv += [f"--dhcp-leasefile={folder}/leases", "--dhcp-authoritative", "--no-ping"]
     argv += ["--dhcp-range=192.168.69.150,192.168.69.159,2m"]
-    argv += ["--dhcp-option=option:router,192.168.69.254"]
+    if not any("option:router" in option for option in options):
+        argv += ["--dhcp-option=option:router,192.168.69.254"]
     argv += [f"--dhcp-option=option:ntp-server,{_LINUX}"]
     argv += ["--host-record=www.test,10.1.2.3", "--cname=alias.test,www.test"]
     argv += ["--local=/test/", *options]
@@ -162,6 +163,17 @@ def test_dhcp_server_gone_for_longer_than_the_lease(place, need, tmp_path):
     assert not program.ended_early, program.output
 
 
+def test_dhcp_with_a_server_that_is_set_up_wrongly(place, need, tmp_path):
+    """With addresses that can not be a router's or a name server's."""
+    need(_require, "dnsmasq")
+    routers = "--dhcp-option=option:router,127.0.0.1,192.168.69.255,10.0.0.1,192.168.69.253"
+    servers = f"--dhcp-option=option:dns-server,127.0.0.1,224.0.0.251,{_LINUX}"
+    with Program(place, "dhcp") as program, _dnsmasq(tmp_path, routers, servers):
+        found = program.wait_for(rf"changed {_LEASED} \S+ (\S+) (\[.*?\]) .*")
+        assert found.groups() == ("192.168.69.253", f"['{_LINUX}']")
+    assert not program.ended_early, program.output
+
+
 def test_dhcp_nak(place, need, tmp_path):
     need(_require, "dnsmasq")
     with Program(place, "dhcp:x:192.168.99.5", _FAST) as program, _dnsmasq(tmp_path) as server:
@@ -205,6 +217,16 @@ def test_dns_over_tcp(place, need, tmp_path):
             # The first of the names may have been asked for before there was a server.
             found = program.wait_for(r"found big.test (\S+)")
             assert found[1] in _BIG
+            program.wait_for(r"found www.test 10\.1\.2\.3")
+    assert not program.ended_early, program.output
+
+
+def test_dns_over_tcp_while_the_servers_change(place, need, tmp_path):
+    need(_require, "dnsmasq")
+    with Program(place, "allocating", "flip:2", "find:big.test", "find:www.test") as program:
+        with _dnsmasq(tmp_path):
+            assert int(program.wait_for(r"flipped (\d+)")[1]) > 10
+            assert program.wait_for(r"found big.test (\S+)")[1] in _BIG
             program.wait_for(r"found www.test 10\.1\.2\.3")
     assert not program.ended_early, program.output
 

@@ -55,8 +55,8 @@ class Stream:
             size = len(self.buffer)
             if self._got >= 2:
                 size = min(size, 2 + ((self.buffer[0] << 8) | self.buffer[1]))
-                if self._got == size:
-                    return size
+                if self._got >= size:
+                    return size  # and what follows is not asked for
             code = socket.recv_into(self._view[self._got :], size - self._got)
             if code == -EAGAIN:
                 return code

@@ -94,12 +94,12 @@ def mend(f, n):
     put(f, 24, total(f, 14, 14 + hlen) ^ 0xFFFF)
     end = 14 + (f[16] << 8 | f[17])
     at = 14 + hlen
-    where = {1: 2, 6: 16, 17: 6}.get(f[23])
+    where = {1: 2, 2: 2, 6: 16, 17: 6}.get(f[23])
     if where is None or end > n or at + where + 2 > end:
         return
     f[at + where] = f[at + where + 1] = 0
     s = total(f, at, end)
-    if f[23] != 1:
+    if f[23] > 2:
         s += total(f, 26, 34) + f[23] + end - at
         s = (s & 0xFFFF) + (s >> 16)
         s = (s & 0xFFFF) + (s >> 16)

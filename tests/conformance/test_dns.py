@@ -786,6 +786,27 @@ def test_an_answer_longer_than_the_buffer():
     assert got(c) == ["10.0.0.1", "10.0.1.1", "10.0.2.1", "10.0.3.1"]
 
 
+def test_more_than_an_answer_over_tcp():
+    for more in (b"x", bytes(400)):
+        for cut in (1, 2, 30):
+            h, c = client(stream_size=256)
+            q, p, m = _truncated(c, h)
+            data = message(m.ident, m.question, [a(QUESTION, "10.0.0.1")])
+            data = u16(len(data)) + data + more
+            p.send("A", 1, data=data[:cut])
+            h.advance(50)
+            p.send("PA", 1 + cut, data=data[cut:])
+            h.advance(50)
+            assert got(c) == ["10.0.0.1"]
+    # The length that it tells may be less than has come already.
+    for length in (0, 1, 11, 20):
+        h, c = client()
+        q, p, m = _truncated(c, h)
+        p.send("PA", 1, data=u16(length) + bytes(100))
+        h.advance(50)
+        assert got(c) == EIO
+
+
 def test_tcp_that_fails():
     h, c = client()
     q, p, m = _truncated(c, h)

@@ -7,6 +7,7 @@
     ntp                        ask DHCP's time servers, or 192.168.69.100
     speed:N                    time runs N times as fast
     release:SECONDS            give the address back then
+    flip:SECONDS               till then the name servers are others at every moment
     allocating                 do not lock the heap
 
 One line is printed for all that happens.
@@ -21,6 +22,7 @@ from smolmpy import MDNS, DHCPClient, DNSClient, Interface, SNTPClient
 from smolmpy.errno import EAGAIN
 
 LINUX = "192.168.69.100"
+NOBODY = "192.168.69.99"
 
 
 class Program:
@@ -33,6 +35,8 @@ class Program:
         self.addr = bytearray(4)
         self.codes = []
         self.release_at = None
+        self.flip_until = 0
+        self.flips = 0
         self.state = -1
         hostname = None
         for word in words:
@@ -46,6 +50,8 @@ class Program:
                 hostname = value
             elif kind == "release":
                 self.release_at = int(value) * 1000
+            elif kind == "flip":
+                self.flip_until = int(value) * 1000
             elif kind == "dhcp":
                 name, _, address = value.partition(":")
                 self.dhcp = DHCPClient(
@@ -78,6 +84,13 @@ class Program:
     def look_up(self):
         if self.dhcp is not None and not self.dns.servers:
             return
+        if self.now() < self.flip_until:
+            self.flips += 1
+            self.dns.servers = ([LINUX, NOBODY], [LINUX], [NOBODY, LINUX])[self.flips % 3]
+        elif self.flips:
+            print("flipped", self.flips)
+            self.flips = 0
+            self.dns.servers = [LINUX]
         for i in range(len(self.names)):
             if self.codes[i] == -EAGAIN:
                 code = self.codes[i] = self.dns.lookup(self.names[i], self.addr)
