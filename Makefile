@@ -15,7 +15,7 @@ CHIP ?= w5500
 VERSION ?= oldest
 export MICROPYTHON MICROPYTHON_SRC
 
-.PHONY: help run serve firmware board-run pico-run pico-install size bench bench-docs bench-check netsim test lint format deps clean
+.PHONY: help run serve firmware board-run pico-run pico-install size bench bench-docs bench-check mutants netsim test lint format deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,6 +50,9 @@ bench-docs: ## put the figures of build/bench.json into docs/benchmarks.md and d
 
 bench-check: ## compare the counted instructions with the budget, tools/bench_budget.json
 	@$(PYTHON) -m tools.bench_check $(if $(UPDATE),--update)
+
+mutants: ## change one thing at a time in the stack; list what no scenario notices (ARGS)
+	@$(PYTHON) -m tools.mutants $(ARGS)
 
 netsim: ## simulate TCP on bad lines beside smoltcp's figures; write docs/netsim.md
 	@$(PYTHON) -m tools.netsim --check --write

@@ -49,7 +49,7 @@ class Capture:
         if self.process.poll() is not None:
             return
         self.process.send_signal(signal.SIGINT)
-        _, said = self.process.communicate(timeout=20)
+        _, said = self.process.communicate(timeout=60)
         assert re.search(r"(?m)^0 packets dropped by kernel", said), said
 
 

@@ -105,7 +105,7 @@ def linux_tap():
         netns.keep_tap(TAP, False)
 
 
-def run(place, need, script, *args, timeout=30):
+def run(place, need, script, *args, timeout=120):
     """Runs an example to its end: (status, standard output as bytes, standard error as text).
 
     A board has but one output, and no status: 0, or 1 if it printed the example's name and a
@@ -150,14 +150,14 @@ class Process:
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), size, 0).decode(errors="replace")
 
-    def wait_for(self, text, count=1, timeout=15):
+    def wait_for(self, text, count=1, timeout=60):
         end = time.monotonic() + timeout
         while self.printed().count(text) < count:
             assert self.process.poll() is None, f"it has ended\n{self.printed()}"
             assert time.monotonic() < end, f"{text!r} did not come\n{self.printed()}"
             time.sleep(0.02)
 
-    def finish(self, timeout=20):
+    def finish(self, timeout=60):
         """Waits for its end; the status."""
         return self.process.wait(timeout)
 

@@ -146,7 +146,7 @@ class _Wire:
     def __init__(self, name):
         self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_TYPE))
         self.sock.bind((name, _TYPE))
-        self.sock.settimeout(5)
+        self.sock.settimeout(60)
 
     def send(self, payload, kind=_TYPE, to=_MAC):
         self.sock.send(to + b"\2\0\0\0\0\x63" + struct.pack("!H", kind) + payload)

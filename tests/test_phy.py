@@ -68,7 +68,7 @@ class Echo:
     def end(self):
         """The last line of its output."""
         try:
-            output = self.process.communicate(timeout=30)[0]
+            output = self.process.communicate(timeout=120)[0]
         finally:
             self.process.kill()
         assert self.process.returncode == 0, output
@@ -78,7 +78,7 @@ class Echo:
 def open_packet(name):
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     s.bind((name, EXPERIMENT))
-    s.settimeout(10)
+    s.settimeout(60)
     return s
 
 
@@ -226,7 +226,7 @@ def run_code(target, code, status=0):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == status, done.stdout
     return done.stdout
@@ -312,7 +312,7 @@ while buf[20] != 200:
                 if process.poll() is not None:
                     break
                 time.sleep(0.2)
-        assert process.communicate(timeout=20)[0] == ("100\n200\n" if outgoing else "200\n")
+        assert process.communicate(timeout=60)[0] == ("100\n200\n" if outgoing else "200\n")
     finally:
         process.kill()
         process.wait()
@@ -347,7 +347,7 @@ def test_stream_descriptor(target):
         locked = [] if target.name == "bytecode" else ["locked"]
         echo = Echo(target, f"fd:{fd}", len(SIZES), *locked, pass_fds=[fd])
         theirs.close()
-        ours.settimeout(10)
+        ours.settimeout(60)
         for at in range(0, len(SIZES), 10):
             frames = [frame(n, at + k) for k, n in enumerate(SIZES[at : at + 10])]
             data = b"".join(len(f).to_bytes(4, "big") + f for f in frames)

@@ -6,9 +6,11 @@ test has to print is in the file beside it, or is what it prints with the kernel
 ends.
 """
 
+import os
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -20,7 +22,8 @@ from tools.launcher import die_with_parent, stop
 PROGRAMS = ROOT / "tests" / "programs"
 TAP = "tap2"
 PEER = LINUX.partition("/")[0]
-_TIMEOUT = 20
+_TIMEOUT = 60
+_TRIES = 5
 
 _ALONE = (
     "extmod/asyncio_heaplock",
@@ -98,6 +101,21 @@ def run(argv, env, cwd):
     return done.stdout
 
 
+def agree(wanted, played):
+    """Asserts that two functions return the same text.
+
+    The tests here are MicroPython's own, with times of their own (sleeps of 2 ms, waits of 0.1 s),
+    which a busy machine does not keep, whatever the sockets. There they have more than one try.
+    """
+    for _ in range(_TRIES):
+        text, printed = wanted().rstrip(), played().rstrip()
+        if text == printed or os.getloadavg()[0] <= os.cpu_count():
+            break
+        time.sleep(1)
+    assert printed == text
+    assert "SKIP" not in text
+
+
 def expected(file, argv, env):
     """What the test has to print, by the file beside it, or run with the kernel's sockets."""
     beside = file.with_suffix(".py.exp")
@@ -112,12 +130,13 @@ def test_on_loopback(target, name, micropython_tests):
         *folders(target, micropython_tests), edition=target.edition
     )
     program = target.interpreter.path
-    wanted = expected(file, [program, file], env)
-    env["SMOLMPY_DEVICE"] = "loopback"
+    ours = dict(env, SMOLMPY_DEVICE="loopback")
     if "heaplock" not in name:
-        env["SMOLMPY_AIO"] = "1"
-    assert run([program, PROGRAMS / "host.py", file], env, ROOT) == wanted
-    assert "SKIP" not in wanted
+        ours["SMOLMPY_AIO"] = "1"
+    agree(
+        lambda: expected(file, [program, file], env),
+        lambda: run([program, PROGRAMS / "host.py", file], ours, ROOT),
+    )
 
 
 def on_tap(target, tests, *args, **env):
@@ -232,10 +251,10 @@ def play(target, tests, name, smolmpy):
 
 def check(target, tests, name, smolmpy):
     beside = tests / "multi_net" / f"{name}.py.exp"
-    wanted = beside.read_text() if beside.exists() else play(target, tests, name, None)
-    assert "SKIP" not in wanted
-    printed = play(target, tests, name, smolmpy)
-    assert printed.rstrip() == wanted.rstrip()
+    agree(
+        lambda: beside.read_text() if beside.exists() else play(target, tests, name, None),
+        lambda: play(target, tests, name, smolmpy),
+    )
 
 
 @pytest.mark.parametrize("smolmpy", [0, 1])

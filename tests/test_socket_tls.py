@@ -12,6 +12,7 @@ import pytest
 
 from test_libraries import Daemon, nginx_configuration, program_file
 from test_socket import PEER, on_tap  # noqa: F401  (a fixture)
+from tools import exchange
 from tools.common import Missing
 from tools.host import ADDRESS
 from tools.launcher import stop
@@ -46,7 +47,7 @@ def _require_openssl():
 def linux_client(certificate):
     context = ssl.create_default_context(cafile=certificate / "cert.pem")
     context.check_hostname = False
-    return context.wrap_socket(socket.create_connection((ADDRESS, 443), 30))
+    return context.wrap_socket(exchange.connect(ADDRESS, 443))
 
 
 CLIENT = """
@@ -56,7 +57,7 @@ context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 context.verify_mode = ssl.CERT_REQUIRED
 context.load_verify_locations(folder + "/cert.der")
 s = socket.socket()
-s.settimeout(10)
+s.settimeout(60)
 s.connect(socket.getaddrinfo(host, int(port))[0][-1])
 t = context.wrap_socket(s, server_hostname="smolmpy.test")
 t.write(b"GET /big HTTP/1.0\\r\\n\\r\\n")
@@ -157,12 +158,12 @@ def test_blocking_server(target, on_tap, certificate):  # noqa: F811
         done = subprocess.run(
             ["curl", "-sS", "--cacert", certificate / "cert.pem", "--resolve",
              f"smolmpy.test:443:{ADDRESS}", f"https://smolmpy.test/{n}"],
-            capture_output=True, text=True, timeout=20,
+            capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert done.stdout == f"GET /{n} HTTP/1.1\n" * 500, done.stderr
     done = subprocess.run(
         ["openssl", "s_client", "-connect", f"{ADDRESS}:443", "-quiet", "-verify_quiet"],
-        input="GET /s_client\r\n\r\n", capture_output=True, text=True, timeout=20,
+        input="GET /s_client\r\n\r\n", capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.stdout.count("GET /s_client") == 500, done
 

@@ -1,5 +1,6 @@
 """The tools that other tests lean on: if they could not fail, those could not either."""
 
+import functools
 import random
 import signal
 import socket
@@ -15,6 +16,8 @@ from tools.common import ROOT, Missing
 _ETHERTYPE = 0x88B5  # IEEE 802: for local experiments
 _OTHER = bytes.fromhex("020000000001")
 _LINUX = bytes.fromhex("020000000002")
+_PROBE = bytes(46)
+_PATIENCE = 60  # seconds, on a busy machine
 
 
 def test_checksum():
@@ -58,6 +61,62 @@ def test_wrong_pieces_are_recognised(fault):
         exchange.assert_reversed(data, received)
 
 
+def test_a_late_answer_to_an_earlier_ping_is_not_taken_for_one(monkeypatch):
+    """The same sequence number, another size: what a host that was slow once sends too late."""
+    wire = _SlowWire()
+    monkeypatch.setattr(exchange.socket, "socket", wire)
+    with pytest.raises(TimeoutError):
+        exchange.ping("192.0.2.1", 56, 7, timeout=0.01)
+    assert exchange.ping("192.0.2.1", 900, 7) >= 0
+    assert wire.answered == 2
+
+
+@pytest.mark.parametrize("at", [20, 22, 24, 26, 28, 83])
+def test_a_wrong_answer_to_a_ping_is_one(monkeypatch, at):
+    wire = _SlowWire(late=0, wrong=at)
+    monkeypatch.setattr(exchange.socket, "socket", wire)
+    with pytest.raises((AssertionError, TimeoutError)):
+        exchange.ping("192.0.2.1", 56, 7, timeout=0.01)
+
+
+class _SlowWire:
+    """A raw socket for ICMP whose host answers each request when `late` more have come."""
+
+    def __init__(self, late=1, wrong=None):
+        self.late = late
+        self.wrong = wrong
+        self.asked = []
+        self.answered = 0
+
+    def __call__(self, *args):
+        return self
+
+    __enter__ = __call__
+
+    def __exit__(self, *args):
+        pass
+
+    def settimeout(self, seconds):
+        pass
+
+    def sendto(self, message, where):
+        self.asked.append(message)
+        if len(self.asked) > self.late:
+            self.late = 0
+
+    def recv(self, size):
+        if self.late or self.answered == len(self.asked):
+            raise TimeoutError
+        message = bytearray(self.asked[self.answered])
+        self.answered += 1
+        message[0] = 0
+        message[2:4] = bytes(2)
+        message[2:4] = exchange.checksum(bytes(message)).to_bytes(2, "big")
+        if self.wrong:
+            message[self.wrong - 20] ^= 1
+        return b"E" + bytes(19) + message
+
+
 # Sends every frame back, addresses exchanged, in pieces of an odd size.
 _ECHO = """
 import os, socket
@@ -91,7 +150,7 @@ def test_launcher_passes_every_frame_on(tap):
             sock.settimeout(0.2)
             head = _OTHER + _LINUX + _ETHERTYPE.to_bytes(2, "big")
             _until_it_answers(sock, head)
-            sock.settimeout(5)
+            sock.settimeout(_PATIENCE)
             sent = [head + exchange.pattern(size) for size in (46, 47, 100, 1499, 1500)] * 20
             for frame in sent:
                 sock.send(frame)
@@ -102,48 +161,62 @@ def test_launcher_passes_every_frame_on(tap):
 
 
 def _until_it_answers(sock, head):
-    end = time.monotonic() + 10
+    end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         try:
-            sock.send(head + bytes(46))
-            _next_from(sock, _OTHER)
-            break
+            sock.send(head + _PROBE)
+            if _next_from(sock, _OTHER, probes=True):
+                return
         except OSError:
             # No carrier yet (ENETDOWN, or silence) until the launcher has opened the tap.
             time.sleep(0.05)
-    else:
-        pytest.fail("the launcher passes nothing on")
-    try:
-        while True:
-            _next_from(sock, _OTHER)
-    except TimeoutError:
-        pass
+    pytest.fail("the launcher passes nothing on")
 
 
-def _next_from(sock, address):
+def _next_from(sock, address, probes=False):
+    """The next frame from there; the late answer to a probe is none, unless it is asked for."""
     while True:
         frame = sock.recv(65536)
-        if frame[6:12] == address:
+        if frame[6:12] == address and (probes or frame[14:] != _PROBE):
             return frame
 
 
 def test_launcher_ends_with_its_command_and_hands_on_its_status(tap):
     argv = [sys.executable, "-m", "tools.launcher", tap, sys.executable, "-c", "exit(3)"]
-    assert subprocess.run(argv, cwd=ROOT, timeout=20).returncode == 3
+    assert subprocess.run(argv, cwd=ROOT, timeout=_PATIENCE).returncode == 3
 
 
-def test_launcher_hands_on_ctrl_c(tap):
+# In the background of a shell (`make test &`) SIGINT is ignored when a program begins.
+@pytest.mark.parametrize("disposition", [signal.SIG_DFL, signal.SIG_IGN])
+def test_launcher_hands_on_ctrl_c(tap, disposition):
     sleep = "print('up', flush=True)\n"
     sleep = f"import time\ntry:\n {sleep} time.sleep(60)\nexcept KeyboardInterrupt: exit(4)"
-    argv = [sys.executable, "-m", "tools.launcher", tap, sys.executable, "-c", sleep]
-    process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
+    process = _launch(tap, disposition, sys.executable, "-c", sleep)
     try:
         assert process.stdout.readline() == b"up\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 4
+        assert process.wait(_PATIENCE) == 4
     finally:
         launcher.stop(process)
         process.stdout.close()
+
+
+@pytest.mark.parametrize("disposition", [signal.SIG_DFL, signal.SIG_IGN])
+def test_launcher_hands_on_a_ctrl_c_that_comes_at_once(tap, disposition):
+    # The first thing that the command does, while the launcher has yet to get ready.
+    script = "trap 'exit 4' INT; kill -INT $PPID; while :; do sleep 0.01; done"
+    process = _launch(tap, disposition, "/bin/sh", "-c", script)
+    try:
+        assert process.wait(_PATIENCE) == 4
+    finally:
+        launcher.stop(process)
+        process.stdout.close()
+
+
+def _launch(tap, disposition, *command):
+    argv = [sys.executable, "-m", "tools.launcher", tap, *command]
+    before = functools.partial(signal.signal, signal.SIGINT, disposition)
+    return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, preexec_fn=before)
 
 
 def test_this_process_is_alone_in_its_network(network):

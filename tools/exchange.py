@@ -3,6 +3,8 @@
 Each function raises AssertionError where an answer is wrong and TimeoutError where none came.
 """
 
+import errno
+import itertools
 import os
 import select
 import socket
@@ -12,6 +14,8 @@ import time
 CHUNK = 64  # the server's buffers, so the longest piece that it reverses at once
 _ECHO_REPLY = 0
 _ECHO_REQUEST = 8
+# Each ping has its own identifier: the late answer to another one is told by it.
+_identifiers = itertools.count(os.getpid())
 
 
 def checksum(data):
@@ -23,9 +27,9 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def ping(address, size=56, sequence=1, timeout=2.0):
+def ping(address, size=56, sequence=1, timeout=20.0):
     """Sends one echo request of `size` bytes; returns the round trip in seconds."""
-    identifier = os.getpid() & 0xFFFF
+    identifier = next(_identifiers) & 0xFFFF
     payload = bytes((index * 7 + sequence) & 0xFF for index in range(size))
     head = struct.pack("!BBHHH", _ECHO_REQUEST, 0, 0, identifier, sequence)
     head = struct.pack("!BBHHH", _ECHO_REQUEST, 0, checksum(head + payload), identifier, sequence)
@@ -47,12 +51,14 @@ def ping(address, size=56, sequence=1, timeout=2.0):
                 return time.monotonic() - start
 
 
-def wait_for(address, running, timeout=20.0):
+def wait_for(address, running, timeout=60.0):
     """Pings until the first answer; gives up when `running()` says that nobody is there."""
     end = time.monotonic() + timeout
+    patience = 0.3
     while True:
+        patience *= 1.2  # at a host that is slow, each would give up just before its answer
         try:
-            return ping(address, timeout=0.3)
+            return ping(address, timeout=patience)
         except (TimeoutError, OSError):
             if not running():
                 raise TimeoutError("the host has ended") from None
@@ -60,7 +66,7 @@ def wait_for(address, running, timeout=20.0):
                 raise TimeoutError(f"{address} did not answer in {timeout} s") from None
 
 
-def udp(address, port, data=b"hello", timeout=2.0):
+def udp(address, port, data=b"hello", timeout=20.0):
     """Sends one datagram and returns the answer."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(timeout)
@@ -69,13 +75,24 @@ def udp(address, port, data=b"hello", timeout=2.0):
         return sock.recv(65536)
 
 
-def tcp(address, port, data, timeout=20.0):
+def connect(address, port, timeout=60.0):
+    """socket.create_connection(), which is tried again where ARP had no answer in 3 s."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return socket.create_connection((address, port), timeout)
+        except OSError as error:
+            if error.errno != errno.EHOSTUNREACH or time.monotonic() > end:
+                raise
+
+
+def tcp(address, port, data, timeout=60.0):
     """Sends `data` over one connection while it takes the answers, until both ends are closed.
 
     `timeout` is the longest time without progress. Returns what was received.
     """
     received = bytearray()
-    with socket.create_connection((address, port), timeout) as sock:
+    with connect(address, port, timeout) as sock:
         sock.setblocking(False)
         unsent = memoryview(data)
         poller = select.poll()

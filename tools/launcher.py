@@ -33,6 +33,11 @@ class Pump:
     def __init__(self, tap, stream):
         self.tap = tap
         self.stream = stream
+        # A signal that comes just before poll() begins is dealt with only when that returns.
+        self.woken, wake = socket.socketpair()
+        for end in (self.woken, wake):
+            end.setblocking(False)
+        signal.set_wakeup_fd(wake.detach())
         self.to_stream = bytearray()
         self.from_stream = bytearray()
 
@@ -41,8 +46,11 @@ class Pump:
         poller = select.poll()
         poller.register(self.tap, select.POLLIN)
         poller.register(stream, select.POLLIN)
+        poller.register(self.woken, select.POLLIN)
         while True:
             events = dict(poller.poll())
+            if self.woken.fileno() in events:
+                self.woken.recv(_BURST)
             if self.tap in events:
                 self._read_tap()
             if stream in events and not self._read_stream():
@@ -121,7 +129,9 @@ def _main():
     ours.setblocking(False)
     theirs.setblocking(False)
     # In a session of its own the command does not get a terminal's Ctrl-C, but gets it from here,
-    # once. When it has ended, the stream is closed, and the pump ends.
+    # once. When it has ended, the stream is closed, and the pump ends. A Ctrl-C that comes before
+    # there is a command waits until there is.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     process = subprocess.Popen(
         command,
         pass_fds=[theirs.fileno()],
@@ -132,15 +142,19 @@ def _main():
     theirs.close()
     signal.signal(signal.SIGINT, lambda *_: process.send_signal(signal.SIGINT))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    pump = Pump(tap, ours)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
-        Pump(tap, ours).run()
+        pump.run()
         return process.wait()
     finally:
         stop(process)
 
 
 def _prepare_child():
+    # Where SIGINT is ignored, as in the background of a shell, the command hears it all the same.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     die_with_parent()
 
 

@@ -148,10 +148,8 @@ def _announce(iface, state):
 @micropython.viper
 def delay(st: ptr32, now: int) -> int:
     """Milliseconds until there is something to do: 0 for at once, -1 for nothing."""
-    if st[_FLAGS] & _FULL:
-        return 1
     if st[_WORK] or st[_ANNOUNCE] or st[_SENDING] or st[_FLAGS] & (_MORE | _LATER):
-        return 0
+        return 1 if st[_FLAGS] & _FULL else 0
     if st[_NEXT_STALE]:
         earliest = 0
         at = st[_DUES]

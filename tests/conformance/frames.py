@@ -4,9 +4,10 @@ Builders return whole Ethernet frames from the peer to the stack; `Packet` reads
 sent, and raises `AssertionError` for a malformed one, a wrong checksum included.
 """
 
-OUR_MAC = b"\x02\x00\x00\x00\x00\x01"
-PEER_MAC = b"\x02\x00\x00\x00\x00\x64"
-GATEWAY_MAC = b"\x02\x00\x00\x00\x00\xfe"
+# No byte of these is like another, so that one at the wrong place is seen.
+OUR_MAC = b"\x02\xb9\xd5\x8e\x73\xe1"
+PEER_MAC = b"\x06\x9a\xcd\x5f\xb7\x64"
+GATEWAY_MAC = b"\x0a\xe7\x93\xbd\x6c\xfe"
 BROADCAST_MAC = b"\xff\xff\xff\xff\xff\xff"
 NO_MAC = b"\x00\x00\x00\x00\x00\x00"
 

@@ -26,6 +26,8 @@ M32 = 0xFFFFFFFF
 START = (1 << 30) - 2500
 # The peer's first sequence number is such that the stream soon wraps.
 ISS = (1 << 32) - 3
+# What a device leaves in the buffer behind a frame, and where it has none: nothing that counts.
+REST = bytes((165 + 7 * i) & 255 for i in range(96))
 
 
 class MemoryDevice:
@@ -44,12 +46,15 @@ class MemoryDevice:
             code, self.fail = self.fail, 0
             return code
         if not self.queue:
+            buf[: len(REST)] = REST
             return 0
         frame = self.queue.pop(0)
         n = len(frame)
         if n > len(buf):
             return -90
         buf[:n] = frame
+        end = min(n + len(REST), len(buf))
+        buf[n:end] = REST[: end - n]
         return n
 
     def transmit(self, buf, length):
@@ -131,6 +136,7 @@ class Host:
             self.run()
         assert self.device.sent, "nothing was sent"
         at, frame = self.device.sent.pop(0)
+        assert frame[6:12] == OUR_MAC, "sent from another Ethernet address"
         return Packet(frame, at)
 
     def expect(self, kind, **fields):

@@ -12,6 +12,7 @@ OTHER_MAC = b"\x02\x00\x00\x00\x00\x02"
 def serving():
     h = Host()
     h.device.sent = []
+    server.MAC = OUR_MAC
     s = server.Server(h.device)
     h.iface = s.iface
     h.iface.add_neighbor(PEER, PEER_MAC)
@@ -61,11 +62,11 @@ def test_servers_are_not():
 
 def test_two_of_them_do_not_talk_for_ever():
     a, b = cable()
-    server.MAC, server.ADDRESS = "02-00-00-00-00-01", OUR
+    server.MAC, server.ADDRESS = OUR_MAC, OUR
     one = server.Server(a)
     server.MAC, server.ADDRESS = "02-00-00-00-00-02", OTHER
     two = server.Server(b)
-    server.MAC, server.ADDRESS = "02-00-00-00-00-01", OUR
+    server.MAC, server.ADDRESS = OUR_MAC, OUR
     h = Host()
     a.mtu = b.mtu = 1500
     for port in (6969, 40000):

@@ -16,11 +16,11 @@ def test_arp():
     _same(arp(1), "ARP, Request who-has 192.168.69.1 tell 192.168.69.100, length 28")
     _same(
         arp(2, tha=OUR_MAC),
-        "ARP, Reply 192.168.69.100 is-at 02:00:00:00:00:64, length 28",
+        "ARP, Reply 192.168.69.100 is-at 06:9a:cd:5f:b7:64, length 28",
     )
     _same(
         arp(1, tha=OUR_MAC),
-        "ARP, Request who-has 192.168.69.1 (02:00:00:00:00:01) tell 192.168.69.100, length 28",
+        "ARP, Request who-has 192.168.69.1 (02:b9:d5:8e:73:e1) tell 192.168.69.100, length 28",
     )
     _same(arp(1) + bytes(18), "ARP, Request who-has 192.168.69.1 tell 192.168.69.100, length 46")
     _same(arp(7), "ARP, operation 7, 192.168.69.100 to 192.168.69.1, length 28")
@@ -31,13 +31,13 @@ def test_arp():
 def test_ethernet():
     _same(
         eth(bytes(46), 0x88CC),
-        "02:00:00:00:00:64 > 02:00:00:00:00:01, ethertype Unknown (0x88cc), length 60",
+        "06:9a:cd:5f:b7:64 > 02:b9:d5:8e:73:e1, ethertype Unknown (0x88cc), length 60",
     )
     _same(
         eth(bytes(46), 0x8100),
-        "02:00:00:00:00:64 > 02:00:00:00:00:01, ethertype 802.1Q (0x8100), length 60",
+        "06:9a:cd:5f:b7:64 > 02:b9:d5:8e:73:e1, ethertype 802.1Q (0x8100), length 60",
     )
-    _same(eth(bytes(46), 46), "02:00:00:00:00:64 > 02:00:00:00:00:01, 802.3, length 60")
+    _same(eth(bytes(46), 46), "06:9a:cd:5f:b7:64 > 02:b9:d5:8e:73:e1, 802.3, length 60")
     _same(PEER_MAC + OUR_MAC, "truncated Ethernet, length 12")
     _same(b"", "truncated Ethernet, length 0")
 
