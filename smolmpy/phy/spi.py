@@ -291,6 +291,8 @@ class SPIChip:
         self._handler = handler
         pin.irq(self._edge if handler else None, pin.IRQ_FALLING)
         self._state[_TOLD] = 1 if handler else 0
+        # The pin may be low already, which no handler is called for.
+        self._state[_QUIET] = 0
         self._state[_CALL] = 1
 
     def _edge(self, pin):
