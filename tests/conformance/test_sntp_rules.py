@@ -2,8 +2,9 @@
 
 from fuzz import Random
 from harness import *
+from service_frames import EPOCH
 from smolmpy import SNTPClient
-from test_sntp import EPOCH, RTC, SECOND, TODAY, answer, asked, client
+from test_sntp import RTC, SECOND, TODAY, answer, asked, client
 
 YEAR_2024 = 1704067200
 FAR_ERA = 1 << 32  # of NTP's seconds: they begin anew in 2036
@@ -76,7 +77,7 @@ def test_the_time_is_the_servers_and_half_the_way_that_was_not_its_own():
         h, c = client()
         q = asked(h)
         h.t += trip
-        h.inject(answer(q, unix, millis, held))
+        h.inject(answer(q, unix, millis=millis, held=held))
         assert c.synced, (trip, held, unix, millis)
         rest = c.stats()["round_trip"]
         # A millisecond is not a whole number of NTP's fractions.
