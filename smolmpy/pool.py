@@ -246,6 +246,9 @@ class Pool:
 
     def remove_listener(self, listener):
         """Lets go all of its sockets; clients that have not been accepted are reset."""
+        if listener not in self.listeners:
+            return  # it is of a pool that was there before
+        self.listeners.remove(listener)
         for s in self.tcp:
             if s.owner is listener:
                 if s.state >= _ESTABLISHED:
@@ -253,8 +256,6 @@ class Pool:
                 self.release(s)
             elif s.local_port == listener.port:
                 s.quiet = False
-        if listener in self.listeners:
-            self.listeners.remove(listener)
 
     def feed(self, listener):
         """Has free sockets listen until the backlog is reached."""

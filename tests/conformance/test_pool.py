@@ -17,7 +17,14 @@ class Program:
 
     def __init__(self, tcp=2, backlog=None, **pool):
         self.h = Host(sockets=8)
-        socket.setup(self.h.iface, lambda: self.h.now, self.wait, tcp=tcp, udp=1, **pool)
+        socket.setup(
+            self.h.iface,
+            lambda: self.h.now,
+            lambda *args: self.wait(*args),
+            tcp=tcp,
+            udp=1,
+            **pool,
+        )
         self.ports = 50000
         self.server = listening(80, backlog or tcp)
 
@@ -157,6 +164,7 @@ def test_it_is_the_one_left_alone_longest():
     r.pass_time(1000)
     assert resets(r.h) == [b.port]
     assert works(first) and not works(second) and works(third)
+    assert net.pool.poll_delay(r.h.now) == -1
     # The next client finds a place, and nobody else loses his before another one comes.
     r.pass_time(60000)
     assert works(third)
@@ -173,6 +181,17 @@ def test_clients_come_while_others_are_still_left():
     r.gone(q)
     r.pass_time(6000)
     assert r.knock(peer=c)[1]
+
+
+def test_a_limit_that_is_shorter():
+    r = Program(tcp=1, idle=1000)
+    s, p = r.accepted()
+    r.gone(p)
+    q, _ = r.knock()
+    r.pass_time(900)
+    assert works(s)
+    r.pass_time(700)
+    assert not works(s) and r.knock(peer=q)[1]
 
 
 def test_nobody_loses_anything_while_there_is_room():
@@ -208,15 +227,33 @@ def test_one_that_a_call_waits_on_is_in_use():
     assert s.recv(1) == b"x"
 
 
+def test_one_that_a_call_waits_on_while_interrupts_pump():
+    """The board sleeps long, and has the stack work meanwhile."""
+    r = Program(tcp=1, idle=1000)
+    s, p = r.accepted()
+    assert not r.knock()[1]
+
+    def sleep(device, ms):
+        for _ in range(6):
+            r.h.t += 500
+            net.pump()
+
+    r.wait = sleep
+    s.settimeout(20)
+    assert errno(s.recv, 1) == 110
+    assert works(s)
+
+
 def test_a_sleep_without_the_stack_is_not_held_against_it():
     """The program comes back after a minute, uses one at once, and opens another."""
     r = Program(tcp=1)
     s, p = r.accepted()
-    p.send("PA", data=b"xy")
-    r.h.t += 70000
-    assert s.recv(1) == b"x"
-    assert errno(socket.socket) == 12
-    assert s.recv(1) == b"y"
+    p.send("PA", data=b"xyz")
+    for use in (lambda: s.recv(1), lambda: s.readinto(bytearray(1)), lambda: s.write(b"x")):
+        r.h.t += 70000
+        assert use()
+        assert errno(socket.socket) == 12
+    assert s.recv(1) == b"z"
 
 
 def test_clients_that_stay_and_are_left_alone():
@@ -245,7 +282,7 @@ def test_what_the_program_has_opened_is_its_own():
     s, p = r.connected()
     client, q = r.accepted()
     r.knock()
-    r.pass_time(600000, using=(client,))
+    r.pass_time(600000, using=(client,), alive=(q,))
     assert works(s)
     r = Program(tcp=2, idle=1000)
     s, p = r.connected()
