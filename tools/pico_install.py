@@ -72,7 +72,7 @@ def _flash(way, version):
         emulated.hang_up()
         argv = [venv.ensure(), "-m", "mpremote", "connect", emulated.pty, "resume"]
         argv += ["mip", "install", "./package.json"]
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=1800)
         if done.returncode:
             raise Missing(f"mpremote mip install failed:\n{done.stdout}{done.stderr}")
         return emulated.flash()

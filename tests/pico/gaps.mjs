@@ -77,6 +77,8 @@ export class Pacer {
   static CYCLE = 1e9 / 125e6;
   static BATCH = 100000; // instructions between two looks at the world outside
   static LAG = 20e6; // ns that may be made up for
+  static NAP = 100e6; // ns after which a core that waits looks again, as WFE and WFI may do (ARMv6-M
+  // Architecture Reference Manual, B1.5.17, B1.5.18)
 
   // `outside` is called between batches.
   constructor(rp2040, clock, flash, outside) {
@@ -140,12 +142,14 @@ export class Pacer {
     this.instructions += n;
     this.busy += this.wall() - start;
     this.outside();
-    if (pause > 0) {
+    if (pause > 0 && core.waiting) {
+      const nap = Math.min(pause, Pacer.NAP);
       this.timer = setTimeout(() => {
         this.timer = null;
-        this.#sleep(this.#untilAlarm());
+        this.#sleep(Math.max(0, this.#untilAlarm() - pause + nap)); // it may be ahead
+        if (nap < pause) core.waiting = false;
         this.#run();
-      }, Math.ceil(pause / 1e6));
+      }, Math.ceil(nap / 1e6));
     } else {
       setImmediate(() => this.#run());
     }

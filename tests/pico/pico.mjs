@@ -85,6 +85,7 @@ function exchange() {
   } catch (error) {
     if (error.code !== 'EAGAIN') throw error;
     printed.push(text.subarray(-65536)); // until somebody reads
+    setTimeout(exchange, 5); // a board that sleeps does not come by again
   }
 }
 
