@@ -372,7 +372,12 @@ def test_web_without_memory(place, need, stage, left):
             for _ in range(5):
                 answer = raw(b"GET /%s HTTP/1.0\r\n\r\n" % (character * 900))
                 assert answer[:13] in (b"HTTP/1.1 404 ", b"HTTP/1.1 503 "), answer
-            assert get("/") == (200, b"hello\n") and server.running()
+            # What the last one left may still be held by a word on the stack.
+            answers = []
+            while not answers or answers[-1] == (503, b""):
+                answers.append(get("/"))
+                assert len(answers) < 5, answers
+            assert answers[-1] == (200, b"hello\n") and server.running()
         assert get("/free") == (200, b"free\n")
         assert raw(b"GET /%s HTTP/1.0\r\n\r\n" % (b"a" * 900)).startswith(b"HTTP/1.1 404 ")
 

@@ -113,7 +113,7 @@ def agree(wanted, played):
             break
         time.sleep(1)
     assert printed == text
-    assert "SKIP" not in text
+    assert "SKIP" not in text and "TIMEOUT" not in text
 
 
 def expected(file, argv, env):
@@ -173,9 +173,13 @@ def test_against_a_server(target, name, micropython_tests, tap):
 
 
 class Instance:
-    """A running instance of a test of two; `lines` is what it printed that is not for us."""
+    """A running instance of a test of two; `lines` is what it printed that is not for us.
 
-    def __init__(self, argv, env, cwd):
+    What it broadcasts is told the others as soon as all run, which the event `all_run` says.
+    """
+
+    def __init__(self, argv, env, cwd, all_run):
+        self.all_run = all_run
         self.lines = []
         self.settings = []
         self.started = threading.Event()  # NEXT has been said, or nothing more will be
@@ -201,6 +205,7 @@ class Instance:
         self.started.set()
 
     def _tell(self, line):
+        self.all_run.wait(_TIMEOUT)
         for other in self.others:
             try:
                 other.process.stdin.write(line)
@@ -224,6 +229,7 @@ def play(target, tests, name, smolmpy):
     folder = tests / "multi_net"
     file = folder / f"{name}.py"
     instances = []
+    all_run = threading.Event()
     for number in (0, 1):
         settings = "\n".join(instances[0].settings) if number else ""
         args = [PROGRAMS / "multitest.py", file, number, settings]
@@ -235,12 +241,13 @@ def play(target, tests, name, smolmpy):
             argv = [str(part) for part in (target.interpreter.path, *args)]
             env = target.interpreter.environment(*folders(target, tests))
             env["MULTITEST_IP"] = PEER if smolmpy is not None else "127.0.0.1"
-        instance = Instance(argv, env, folder)
+        instance = Instance(argv, env, folder, all_run)
         for other in instances:
             other.others.append(instance)
             instance.others.append(other)
         instances.append(instance)
         instance.started.wait(_TIMEOUT)
+    all_run.set()
     for instance in instances:
         instance.end()
     return "".join(

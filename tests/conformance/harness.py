@@ -19,6 +19,7 @@ from frames import (
     tcp_options,
 )
 from smolmpy import Interface, TCPSocket
+from smolmpy.iface import counters
 
 EAGAIN = -11
 M32 = 0xFFFFFFFF
@@ -26,6 +27,8 @@ M32 = 0xFFFFFFFF
 START = (1 << 30) - 2500
 # The peer's first sequence number is such that the stream soon wraps.
 ISS = (1 << 32) - 3
+FIRST_COUNTER = counters.index(counters.names()[0])
+END_OF_COUNTERS = FIRST_COUNTER + len(counters.names())
 # What a device leaves in the buffer behind a frame, and where it has none: nothing that counts.
 REST = bytes((165 + 7 * i) & 255 for i in range(96))
 
@@ -129,6 +132,15 @@ class Host:
 
     def counter(self, name):
         return self.iface.counter(name)
+
+    def tally(self):
+        """All counters in their order, to compare them often: names take a board long."""
+        return self.iface._st[FIRST_COUNTER:END_OF_COUNTERS]
+
+    def counted(self, other):
+        """What two hosts count differently."""
+        ours, theirs = self.iface.counters(), other.iface.counters()
+        return [(name, ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]]
 
     def next(self):
         """The oldest frame sent and not yet looked at."""

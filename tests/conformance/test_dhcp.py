@@ -621,8 +621,13 @@ class Granting:
 
     def serve(self, ms):
         h = self.h
-        for _ in range(ms):
-            h.t += 1
+        end = h.t + ms
+        while h.t < end:
+            due = [at for at, _ in self.late] + [end]
+            wait = h.iface.poll_delay(h.now)
+            if wait >= 0:
+                due.append(h.t + max(wait, 1))
+            h.t = min(due)
             h.device.queue += [f for at, f in self.late if at == h.t]
             h.run()
             for _, f in h.device.sent:

@@ -98,8 +98,7 @@ class Walk:
         words, others = s._tcb[FIRST:LAST], z._tcb[FIRST:LAST]
         wrong = [FIRST + i for i in range(LAST - FIRST) if words[i] != others[i]]
         assert not wrong, (told, [(i, s._tcb[i], z._tcb[i]) for i in wrong])
-        got, expected = other.iface.counters(), one.iface.counters()
-        assert got == expected, (told, [k for k in got if got[k] != expected[k]])
+        assert one.tally() == other.tally(), (told, one.counted(other))
         assert one.iface.poll_delay(one.now) == other.iface.poll_delay(other.now), told
 
     def step(self):
