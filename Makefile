@@ -6,10 +6,16 @@
 #            CHIP=w5500                        pico-run: or w5100s, enc28j60
 #            VERSION=oldest                    pico-run: MicroPython's, or newest
 #            UPDATE=1                          bench-check: make what is counted the budget
+#            SAMPLE=200 SEED=1 LEAST=90        mutants: how many (0: all), which, percent to reach
+#            PATHS=smolmpy/iface/arp.py        mutants: what is changed
 
 PYTHON ?= python3
 TAP ?= tap0
 ARGS ?=
+SAMPLE ?= 200
+SEED ?= 1
+LEAST ?= 90
+PATHS ?=
 BOARD ?= MPS2_AN385
 CHIP ?= w5500
 VERSION ?= oldest
@@ -51,14 +57,14 @@ bench-docs: ## put the figures of build/bench.json into docs/benchmarks.md and d
 bench-check: ## compare the counted instructions with the budget, tools/bench_budget.json
 	@$(PYTHON) -m tools.bench_check $(if $(UPDATE),--update)
 
-mutants: ## change one thing at a time in the stack; list what no scenario notices (ARGS)
-	@$(PYTHON) -m tools.mutants $(ARGS)
-
 netsim: ## simulate TCP on bad lines beside smoltcp's figures; write docs/netsim.md
 	@$(PYTHON) -m tools.netsim --check --write
 
 test: ## run every test on every target (as root on Debian or Ubuntu: install what is missing)
 	@$(PYTHON) -m tools.test $(ARGS)
+
+mutants: ## change the stack, one thing at a time, and list the changes that no scenario notices
+	@$(PYTHON) -m tools.mutants --sample $(SAMPLE) --seed $(SEED) --least $(LEAST) $(PATHS)
 
 lint: ## check style and spelling
 	@$(PYTHON) -m tools.lint

@@ -147,11 +147,11 @@ def _sources(paths):
     return found
 
 
-def conformance(jobs=None):
-    """The scenarios of this project, and what they import."""
-    folders = ["tests/conformance", "tests/cpython"]
+def conformance(jobs=None, only="test_*.py"):
+    """The scenarios of this project, and what they import; `only` is a pattern of their files."""
+    folders = ["tests/conformance", "tests/cpython", "examples"]
     sources = mutants_run.Sources(ROOT, ["smolmpy"], folders)
-    modules = sorted(path.stem for path in (ROOT / folders[0]).glob("test_*.py"))
+    modules = sorted(path.stem for path in (ROOT / folders[0]).glob(only))
     return mutants_run.Scenarios(sources, modules, jobs)
 
 
@@ -162,7 +162,8 @@ def hunt(scenarios, paths, sample, seed, progress=lambda text: None):
     """
     texts = {path: scenarios.sources.text(path) for path in paths}
     everything = [m for path, text in texts.items() for m in mutate.mutants(path, text)]
-    shared = held({path: scenarios.sources.text(path) for path in _sources(SHARED)})
+    known = scenarios.sources.modules.values()
+    shared = held({path: text for path, text, _ in known if path.startswith(SHARED)})
     everything = [m for m in everything if (m.path, *m.statement) not in shared]
     chosen = []
     for mutant in draw(everything, 0, seed):

@@ -92,6 +92,7 @@ class _Changes(ast.NodeVisitor):
         self.local = False
         self.bound = set()
         self.alone = set()
+        self.clamping = set()
         self.last = None
         self.found = {}
 
@@ -215,9 +216,24 @@ class _Changes(ast.NodeVisitor):
     def visit_If(self, node):
         for new in ("True", "False"):
             self.change(self.begin(node.test), self.stop(node.test), new)
+        if self.clamps(node):
+            self.clamping.add(node.test)
         self.generic_visit(node)
 
     visit_IfExp = visit_If
+
+    def clamps(self, node):
+        """`if x > y: x = y`, `x if x < y else y`: where they are equal either way is the same."""
+        test = node.test
+        if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+            return False
+        pair = {self.text(test.left), self.text(test.comparators[0])}
+        if isinstance(node, ast.IfExp):
+            return {self.text(node.body), self.text(node.orelse)} == pair
+        only = node.body[0]
+        if node.orelse or len(node.body) > 1 or not isinstance(only, ast.Assign):
+            return False
+        return {self.text(only.targets[0]), self.text(only.value)} == pair
 
     def visit_While(self, node):
         if not isinstance(node.test, ast.Constant):
@@ -231,7 +247,8 @@ class _Changes(ast.NodeVisitor):
         for op, right in zip(node.ops, node.comparators, strict=True):
             old, *others = _COMPARE[type(op)]
             for new in others:
-                self.between(left, right, old, new)
+                if node not in self.clamping or new[0] != old[0]:
+                    self.between(left, right, old, new)
             left = right
         self.generic_visit(node)
 
@@ -253,9 +270,10 @@ class _Changes(ast.NodeVisitor):
 
     def visit_BinOp(self, node):
         old, new = _BINARY.get(type(node.op), (None, None))
-        if old:
+        nothing = isinstance(node.right, ast.Constant) and node.right.value == 0
+        if old and not (nothing and old in "+-|^"):
             self.between(node.left, node.right, old, new)
-        if old in ("+", "-"):
+        if old in ("+", "-") and not nothing:
             self.change(self.stop(node.left), self.stop(node.right), "")
         self.generic_visit(node)
 
