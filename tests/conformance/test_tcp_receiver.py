@@ -200,51 +200,49 @@ SIZES = (1, 2, 7, 64, 250, 1460)
 
 
 def test_3_10_7_4_any_segments_in_any_order():
-    for size in SIZES:
-        for sack in (True, False):
-            for gaps in (32, 2, 1, 0):
-                w = Walk(size, gaps * 100 + size, sack, gaps)
-                for _ in range(60):
-                    w.step()
-                # All that is missing comes, and is read: nothing has been lost or mixed up.
-                for _ in range(20 + size // 50):
-                    w.segment(w.m.nxt, min(size, 300))
-                    w.take(size)
-                    w.pause(600)
-                assert w.m.nxt > size * 8 or size > 500
+    kinds = [(n, sack, gaps) for n in SIZES for sack in (True, False) for gaps in (32, 2, 1, 0)]
+    for size, sack, gaps in share(kinds):
+        w = Walk(size, gaps * 100 + size, sack, gaps)
+        for _ in range(60):
+            w.step()
+        # All that is missing comes, and is read: nothing has been lost or mixed up.
+        for _ in range(20 + size // 50):
+            w.segment(w.m.nxt, min(size, 300))
+            w.take(size)
+            w.pause(600)
+        assert w.m.nxt > size * 8 or size > 500
 
 
 def test_3_10_7_4_a_fin_wherever_it_lies():
-    for size in SIZES:
-        for seed in range(4):
-            w = Walk(size, seed * 77 + size, seed & 1 == 0)
-            end = 3 + w.random.below(2 * size)
-            for _ in range(200):
-                below, m = w.random.below, w.m
-                if m.over and m.read == m.nxt:
-                    break
-                at = m.nxt + (below(size + 2) - 1 if below(2) else 0)
-                at = min(max(at, 0), end)
-                n = min(1 + below(size + 2), end - at)
-                fin = 1 if at + n == end else 0
-                if m.over:
-                    w.take(1 + below(size))
-                    continue
-                w.segment(at, n, fin)
-                if below(2):
-                    w.take(1 + below(size))
-                if below(4) == 0:
-                    w.pause(500)
-            assert w.m.over and w.s.state == TCPSocket.CLOSE_WAIT, (size, seed, end, w.m.nxt)
-            while w.m.read < w.m.nxt:
-                w.take(size)
-            w.take(1)
-            assert w.m.nxt == end
+    for size, seed in share([(size, seed) for size in SIZES for seed in range(4)]):
+        w = Walk(size, seed * 77 + size, seed & 1 == 0)
+        end = 3 + w.random.below(2 * size)
+        for _ in range(200):
+            below, m = w.random.below, w.m
+            if m.over and m.read == m.nxt:
+                break
+            at = m.nxt + (below(size + 2) - 1 if below(2) else 0)
+            at = min(max(at, 0), end)
+            n = min(1 + below(size + 2), end - at)
+            fin = 1 if at + n == end else 0
+            if m.over:
+                w.take(1 + below(size))
+                continue
+            w.segment(at, n, fin)
+            if below(2):
+                w.take(1 + below(size))
+            if below(4) == 0:
+                w.pause(500)
+        assert w.m.over and w.s.state == TCPSocket.CLOSE_WAIT, (size, seed, end, w.m.nxt)
+        while w.m.read < w.m.nxt:
+            w.take(size)
+        w.take(1)
+        assert w.m.nxt == end
 
 
 def test_3_4_the_four_cases_of_acceptance_at_every_edge():
     """Each start and length around the window, open and closed, also where the numbers wrap."""
-    for iss in (ISS, (1 << 32) - 11, (1 << 31) - 9, 0):
+    for iss in share((ISS, (1 << 32) - 11, (1 << 31) - 9, 0), 3):
         for held in (0, 3, 8):
             h, p, s = established(rx=8, iss=iss, syn={"mss": 1460}, ack_delay=0)
             if held:

@@ -174,18 +174,19 @@ class Line:
 
 
 def test_without_loss_each_byte_is_sent_once():
-    for seed, tx, mss, window in (
+    lines = (
         (1, 2048, 1460, 65535),
         (2, 1000, 100, 65535),
         (3, 500, 536, 1000),
         (4, 64, 1460, 200),
         (5, 4096, 700, 3000),
-    ):
-        for opts in ({}, {"sack": True}, {"timestamps": True}, {"congestion": "cubic"}):
-            w = Line(seed, 12000 if tx > 100 else 3000, tx, mss, window, **opts)
-            w.run()
-            assert w.retransmits == 0, (seed, opts, w.retransmits)
-            assert w.h.counter("tcp_retransmits") == 0
+    )
+    kinds = ({}, {"sack": True}, {"timestamps": True}, {"congestion": "cubic"})
+    for (seed, tx, mss, window), opts in share([(a, b) for a in lines for b in kinds], 3):
+        w = Line(seed, 12000 if tx > 100 else 3000, tx, mss, window, **opts)
+        w.run()
+        assert w.retransmits == 0, (seed, opts, w.retransmits)
+        assert w.h.counter("tcp_retransmits") == 0
 
 
 def test_with_loss_all_arrives():
@@ -199,15 +200,14 @@ def test_with_loss_all_arrives():
         {"sack": True, "congestion": "none"},
         {"sack": False, "congestion": "none"},
     )
-    for i in range(len(kinds)):
-        for loss in (5, 25):
-            w = Line(10 + i, 9000, 3000, 400, 65535, loss, **kinds[i])
-            w.run()
-            assert w.retransmits <= w.sent, (kinds[i], loss)
+    for i, loss in share([(i, loss) for i in range(len(kinds)) for loss in (5, 25)], 3):
+        w = Line(10 + i, 9000, 3000, 400, 65535, loss, **kinds[i])
+        w.run()
+        assert w.retransmits <= w.sent, (kinds[i], loss)
 
 
 def test_7323_2_windows_above_64_kib():
-    for scale, window in ((3, 200000), (0, 65535), (7, 1 << 20), (14, 1 << 24)):
+    for scale, window in share(((3, 200000), (0, 65535), (7, 1 << 20), (14, 1 << 24)), 5):
         w = Line(20 + scale, 150000, 100000, 1460, window, 0, scale)
         w.run()
         assert w.retransmits == 0
