@@ -29,7 +29,7 @@ class Portable(Chosen):
     _egress = tcp_output.egress
 
 
-def connection(kind, size, options):
+def connection(kind, size, options, **syn):
     h = Host(seed=b"12345678")
     s = h.add(kind(size, size))
     if kind is Portable:
@@ -40,7 +40,7 @@ def connection(kind, size, options):
     s.timeout = 3000 if options % 3 == 1 else 0
     s.listen(6969)
     p = Peer(h)
-    p.send("S", 0, mss=1460, sackok=options & 8 != 0)
+    p.send("S", 0, mss=1460, sackok=options & 8 != 0, **syn)
     p.expect("SA")
     p.seq = p.ack = 1
     p.send("A")
@@ -51,8 +51,8 @@ def connection(kind, size, options):
 class Walk:
     """Two connections, the portable one first, that go through the same."""
 
-    def __init__(self, size, options, seed):
-        self.pair = [connection(kind, size, options) for kind in (Portable, Chosen)]
+    def __init__(self, size, options, seed, **syn):
+        self.pair = [connection(kind, size, options, **syn) for kind in (Portable, Chosen)]
         self.random = Random(seed)
         self.size = size
         self.got = 1  # how far our stream has come to the peer
