@@ -44,13 +44,17 @@ class Core:
         uc.mem_map(PORTS, _PORTS_SIZE, _READ_WRITE)
         at = ctypes.c_void_p(self.memory.host_address)
         uc.mem_map_ptr(memory.BASE, memory.SIZE, _READ_WRITE, at)
-        accesses = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
-        on_access = HOOK_MEM_ACCESS_CFUNC(self._on_access)
+        on_read = HOOK_MEM_ACCESS_CFUNC(self._on_read)
+        on_write = HOOK_MEM_ACCESS_CFUNC(self._on_write)
+        on_port = HOOK_MEM_ACCESS_CFUNC(self._on_port)
         on_block = HOOK_CODE_CFUNC(self._on_block)
         # Nothing but push and pop gets at the stack.
-        self._hook(accesses, on_access, memory.BASE, PORTS + _PORTS_SIZE)
+        self._hook(unicorn.UC_HOOK_MEM_READ, on_read, memory.BASE, PORTS - 1)
+        self._hook(unicorn.UC_HOOK_MEM_WRITE, on_write, memory.BASE, PORTS - 1)
+        ports = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
+        self._hook(ports, on_port, PORTS, PORTS + _PORTS_SIZE - 1)
         self._hook(unicorn.UC_HOOK_BLOCK, on_block, _ROM, _RETURN)
-        self._callbacks = on_access, on_block
+        self._callbacks = on_read, on_write, on_port, on_block
         # What is set for a call: where to return to, the stack, the arguments, and all others, to
         # what nobody expects.
         registers = [arm.UC_ARM_REG_LR, arm.UC_ARM_REG_SP]
@@ -65,8 +69,7 @@ class Core:
         self._ports = {}
         self._end = _ROM
         self._steps = {}  # by the routine's name, with where it lies
-        self._last = [None, None]  # the places of the last read and of the last write
-        self._failure = None
+        self._forget()
 
     def _hook(self, kind, callback, begin, end):
         handle = ctypes.c_size_t()
@@ -135,8 +138,7 @@ class Core:
             return value - (1 << 32) if value >> 31 else value
         finally:
             self.memory.forget()
-            self._last = [None, None]
-            self._failure = None
+            self._forget()
 
     def _fault(self, text):
         line = self._routine.line(self._before - self._at)
@@ -147,37 +149,55 @@ class Core:
         self._failure = self._failure or failure
         self._uc.emu_stop()
 
-    def _on_access(self, _uc, access, address, size, value, _data):
-        try:
-            writes = access == unicorn.UC_MEM_WRITE
-            place = self._last[writes]
-            if place is None or address < place.low or address + size > place.high:
-                if address >= PORTS:
-                    self._use_port(writes, address, value)
-                    return
-                place = self.memory.find(address, size, writes)
-                self._last[writes] = place
-            problem = None
-            if place is None:
-                problem = f"that was not handed over{self.memory.near(address)}"
-            elif address & (size - 1):
-                problem = "and that is not aligned"
-            elif writes:
+    # The next three are called for each access: what is in the place of the last one is known.
+
+    def _on_read(self, _uc, _access, address, size, _value, _data):
+        if address < self._low or address + size > self._high or address & size - 1:
+            place = self._find("reads", address, size)
+            if place:
+                self._low, self._high = place.low, place.high
+
+    def _on_write(self, _uc, _access, address, size, _value, _data):
+        if address < self._low_out or address + size > self._high_out or address & size - 1:
+            place = self._find("writes", address, size)
+            if place:
+                self._low_out, self._high_out = place.low, place.high
                 place.written = True
-                if not place.writable:
-                    problem = "and that is read-only"
-            if problem:
-                what = "writes" if writes else "reads"
-                self._stop(self._fault(f"it {what} {size} bytes at {address:#x}, {problem}"))
+
+    def _on_port(self, _uc, access, address, size, value, _data):
+        try:
+            read, write = self._ports[address]
+            assert size == 4, f"{size} bytes of a register"
+            if access == unicorn.UC_MEM_WRITE:
+                write(value & 0xFFFF_FFFF)
+            else:
+                self._uc.mem_write(address, read().to_bytes(4, "little"))
         except BaseException as failure:
             self._stop(failure)
 
-    def _use_port(self, writes, address, value):
-        read, write = self._ports[address]
-        if writes:
-            write(value & 0xFFFF_FFFF)
-        else:
-            self._uc.mem_write(address, read().to_bytes(4, "little"))
+    def _find(self, does, address, size):
+        """The place of an access that is allowed; None, and the end of the routine, if it is
+        not."""
+        try:
+            writes = does == "writes"
+            place = self.memory.find(address, size, writes)
+            if place is None:
+                problem = f"that was not handed over{self.memory.near(address)}"
+            elif address & size - 1:
+                problem = "and that is not aligned"
+            elif writes and not place.writable:
+                problem = "and that is read-only"
+            else:
+                return place
+            self._stop(self._fault(f"it {does} {size} bytes at {address:#x}, {problem}"))
+        except BaseException as failure:
+            self._stop(failure)
+
+    def _forget(self):
+        # Where what has been read and what has been written last lies: no place.
+        self._low = self._low_out = 1 << 32
+        self._high = self._high_out = 0
+        self._failure = None
 
     def _on_block(self, _uc, address, _size, _data):
         self._taken.add((self._before, address))
