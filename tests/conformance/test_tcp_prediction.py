@@ -211,3 +211,28 @@ def test_both_time_alike():
                     w.both("segment", "A", 1, w.got - size + 1460 if size > 1460 else w.got, *ACK)
                     w.both("segment", "A", 1, w.got, *ACK)
             assert w.pair[0][2].stats()["rtt"] >= rtt * 9 // 10
+
+
+def test_no_text_to_what_has_become_a_broadcast_address():
+    # RFC 9293 section 3.9.2.3. All but the address is as the connection expects it.
+    h = Host()
+    ours = "192.168.69.63"
+    h.iface.add_address(ours + "/24")
+    h.run()
+    h.clear()
+    s = h.add(Chosen(1000, 1000))
+    s.listen(6969)
+    p = Peer(h)
+    p.send("S", 0, dst=ours)
+    p.expect("SA")
+    p.seq = p.ack = 1
+    p.send("PA", 1, 1, b"first", dst=ours)
+    assert recv(s) == b"first"
+    h.iface.remove_address(ours)
+    h.iface.add_address("192.168.69.50/26")
+    h.run()
+    h.clear()
+    p.send("PA", 6, 1, b"second", dst=ours)
+    assert s.recv_queue == 0 and s.state == TCPSocket.ESTABLISHED
+    assert h.counter("tcp_malformed") == 1
+    h.expect_nothing()
