@@ -7,6 +7,7 @@ raised, where it
 - reads or writes what was not handed over, or writes to what is read-only;
 - does so on no boundary of the size: Cortex-M0 has no such access, though Unicorn lets it pass;
 - needs more of the stack than it pushes (tools/thumb.py);
+- has not restored the stack pointer and r4 to r11 at its end;
 - does not end.
 """
 
@@ -28,6 +29,16 @@ _MOST_BLOCKS = 20_000  # far more than for the longest frame, byte by byte
 
 _MODELS = {"cortex-m0": arm.UC_CPU_ARM_CORTEX_M0, "cortex-m3": arm.UC_CPU_ARM_CORTEX_M3}
 _READ_WRITE = unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE
+
+
+_FIRST_FREE = 6  # where r4 is among the registers that are set
+_SAVED = range(arm.UC_ARM_REG_R4, arm.UC_ARM_REG_R11 + 1)
+
+
+def _cells(values):
+    """The addresses of the values of an array of ctypes."""
+    at = ctypes.addressof(values)
+    return list(range(at, at + ctypes.sizeof(values), 8))
 
 
 class Core:
@@ -55,17 +66,29 @@ class Core:
         self._hook(ports, on_port, PORTS, PORTS + _PORTS_SIZE - 1)
         self._hook(unicorn.UC_HOOK_BLOCK, on_block, _ROM, _RETURN)
         self._callbacks = on_read, on_write, on_port, on_block
-        # What is set for a call: where to return to, the stack, the arguments, and all others, to
-        # what nobody expects.
+        # What is set for a call: where to return to, the stack, the arguments, and all others, by
+        # turns to 0 and to what nobody expects.
         registers = [arm.UC_ARM_REG_LR, arm.UC_ARM_REG_SP]
         registers += range(arm.UC_ARM_REG_R0, arm.UC_ARM_REG_R12 + 1)
         self._count = count = len(registers)
         self._registers = (ctypes.c_int * count)(*registers)
-        noise = (0x9E37_79B9 * n & 0xFFFF_FFFF for n in range(1, count))
+        noise = [0x9E37_79B9 * n & 0xFFFF_FFFF for n in range(1, count)]
         self._values = (ctypes.c_uint64 * count)(_RETURN | 1, *noise)
-        at = ctypes.addressof(self._values)
-        self._pointers = (ctypes.c_void_p * count)(*range(at, at + 8 * count, 8))
-        self._result = ctypes.c_uint64()
+        zero = ctypes.c_uint64()
+        pointers = _cells(self._values)
+        zeros = pointers[:_FIRST_FREE] + [ctypes.addressof(zero)] * (count - _FIRST_FREE)
+        kind = ctypes.c_void_p * count
+        # And what the caller's registers have to hold at the end.
+        self._given = kind(*pointers), bytes(self._values)[8 * _FIRST_FREE : -8]
+        self._given_next = kind(*zeros), bytes(8 * len(_SAVED))
+        self._zero = zero
+        # What is read when it has returned.
+        self._result = (ctypes.c_uint64 * 2)()
+        self._saved = (ctypes.c_uint64 * len(_SAVED))()
+        registers = arm.UC_ARM_REG_R0, arm.UC_ARM_REG_SP, *_SAVED
+        self._results = (ctypes.c_int * len(registers))(*registers)
+        cells = _cells(self._result) + _cells(self._saved)
+        self._result_pointers = (ctypes.c_void_p * len(cells))(*cells)
         self._ports = {}
         self._end = _ROM
         self._steps = {}  # by the routine's name, with where it lies
@@ -105,6 +128,16 @@ class Core:
             for where, (at, steps) in self._steps.items()
         }
 
+    def forget_steps(self):
+        for _, steps in self._steps.values():
+            steps.clear()
+
+    def replace(self, where, code):
+        """Puts other code, of the same length, into the place of a routine."""
+        at, _ = self._steps[where]
+        self._uc.mem_write(at, code)
+        self._uc.ctl_flush_tb()
+
     def port(self, offset, read=None, write=None):
         """Makes a word from PORTS on a register of a chip: read() says what it holds, and
         write(value) takes what is written."""
@@ -120,7 +153,9 @@ class Core:
             else:
                 values[count] = 0 if arg is None else self.memory.hand_over(arg)
             count += 1
-        self._uc._do_reg_write_batch(self._registers, self._pointers, self._count)
+        given = self._given
+        self._given, self._given_next = self._given_next, given
+        self._uc._do_reg_write_batch(self._registers, given[0], self._count)
         self._routine = routine
         self._taken = steps
         self._at = self._before = at
@@ -133,8 +168,11 @@ class Core:
             if self._failure:
                 raise self._failure
             self.memory.bring_back()
-            self._uc._do_reg_read(arm.UC_ARM_REG_R0, ctypes.byref(self._result))
-            value = self.memory.returned(self._result.value)
+            self._uc._do_reg_read_batch(self._results, self._result_pointers, len(self._results))
+            value, stack = self._result
+            if stack != values[1] or bytes(self._saved) != given[1]:
+                raise self._fault("it returns with other registers than it got")
+            value = self.memory.returned(value)
             return value - (1 << 32) if value >> 31 else value
         finally:
             self.memory.forget()

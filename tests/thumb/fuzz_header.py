@@ -206,6 +206,13 @@ def test_answer():
     assert ROUNDS // 4 < answered < ROUNDS // 2, answered
 
 
+def with_header_sum(frame):
+    """The frame with the checksum of its IP header."""
+    return (
+        bytes(frame[:24]) + u16(csum(bytes(frame[14:24] + bytes(2) + frame[26:34]))) + frame[26:]
+    )
+
+
 def to_another(random, frame, state):
     """The frame to another address of ours, whose sum has carries that are seldom."""
     frame = bytearray(frame)
@@ -216,9 +223,7 @@ def to_another(random, frame, state):
         frame[18:20] = b"\0\0"
         halves = sum(get16(frame, i) for i in range(14, 34, 4))
         frame[18:20] = u16(0xFFFF - halves % 0xFFFF)
-    frame[24:26] = b"\0\0"
-    frame[24:26] = u16(csum(bytes(frame[14:34])))
-    return bytes(frame)
+    return with_header_sum(frame)
 
 
 def mutated(random, frame):
@@ -229,8 +234,7 @@ def mutated(random, frame):
         values = (0, 0x45, 0x7F, 0xE0, 0xFF, random.below(256), frame[at] ^ 1 << random.below(8))
         frame[at] = values[random.below(7)]
     if random.below(8) and frame[12:14] == b"\x08\x00":
-        frame[24:26] = b"\x00\x00"
-        frame[24:26] = u16(csum(bytes(frame[14:34])))
+        return with_header_sum(frame)
     return bytes(frame)
 
 
@@ -274,20 +278,21 @@ def test_predict():
     assert all(seen[kind] > 50 for kind in (0, 1, 6, 17, 255)), seen
 
 
-def test_predict_every_bit():
+def test_predict_every_byte():
+    # Each value of each byte of a header, with a right checksum; and each bit, with a wrong one.
     state = array("I", Host().iface._st)
-    for frame in (udp(5000, 7, b"data"), tcp(5001, 80, "S", 1000, 0), echo(), arp(1)):
+    for frame in (udp(5000, 7, b"data"), arp(1)):
+        is_ip = frame[12:14] == b"\x08\x00"
         for at in range(34):
-            for bit in range(8):
-                wrong = bytearray(frame)
-                wrong[at] ^= 1 << bit
-                both(
-                    prediction.predict,
-                    prediction_thumb.predict,
-                    Bytes(wrong, 2),
-                    state,
-                    len(frame),
-                )
+            for value in range(256):
+                changed = bytearray(frame)
+                changed[at] = value
+                right = Bytes(with_header_sum(changed) if is_ip else changed, 2)
+                both(prediction.predict, prediction_thumb.predict, right, state, len(frame))
+                if value.bit_count() == 1:
+                    changed[at] = frame[at] ^ value
+                    wrong = Bytes(changed, 2)
+                    both(prediction.predict, prediction_thumb.predict, wrong, state, len(frame))
 
 
 def test_predict_every_source():

@@ -76,7 +76,7 @@ class Place:
 
 class Memory:
     def __init__(self):
-        ram = mmap.mmap(-1, SIZE)
+        ram = mmap.mmap(-1, SIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.host_address = ctypes.addressof(ctypes.c_char.from_buffer(ram))
         self._bytes = memoryview(ram)
         # What is read beside an object is not 0.
