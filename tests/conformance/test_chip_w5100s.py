@@ -225,7 +225,7 @@ def test_end_of_the_ring():
             assert k.model.inject(data)
             k.expect(data)
             k.sends(frame(n, distance, OTHER))
-    for distance in range(100, 1620, 19):
+    for distance in range(100, 1620, 37):
         _move_to(k, 0x4000 - distance)
         for n in (1514, distance - 2, distance - 1, distance, distance + 1):
             if 60 <= n <= 1514:
