@@ -25,7 +25,7 @@ from tools.repl import Repl
 # Board: QEMU's program, the Debian package that holds it, the machine with its further arguments.
 _NRF51_MEMORY = [
     *("-global", f"nrf51-soc.flash-size={2 << 20}"),
-    *("-global", f"nrf51-soc.sram-size={4 << 20}"),
+    *("-global", f"nrf51-soc.sram-size={8 << 20}"),
 ]
 MACHINES = {
     "MPS2_AN385": ("qemu-system-arm", "qemu-system-arm", ["mps2-an385"]),
@@ -35,8 +35,8 @@ MACHINES = {
 }
 # Where the project's files may lie: behind the program and its heap, before the stack.
 _FILES_AT = {
-    "MPS2_AN385": 0x200000,
-    "MPS2_AN500": 0x200000,
+    "MPS2_AN385": 0x1A0000,
+    "MPS2_AN500": 0x1A0000,
     "NRF51": 0x20200000,
     "VIRT_RV32": 0x80700000,
 }
@@ -46,7 +46,7 @@ _ARCH = {
     "NRF51": "armv6m",
     "VIRT_RV32": "rv32imc",
 }
-_FILES_ROOM = 0x1C0000
+_FILES_ROOM = 0x240000
 _FILES = ("boards", "examples", "smolmpy", "tests/conformance", "tests/firmware", "tests/models")
 
 _MOUNT = """
