@@ -69,7 +69,11 @@ def cubic(state, t: ptr32, acked: int) -> int:
     if target > window + (window >> 1):
         target = window + (window >> 1)
     if target > window:
-        step = (target - window) * acked // window
+        # In 32 bits, for windows up to 1 MiB.
+        shift = 0
+        while window >> shift > 4095:
+            shift += 1
+        step = (target - window) * (acked >> shift) // (window >> shift)
         window += step if step else 1
     return window
 
