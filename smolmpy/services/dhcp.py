@@ -357,10 +357,7 @@ class DHCPClient(Service):
             self._lose()
             state = self._state
         if self._link is not None:
-            try:
-                up = self._link()
-            except OSError:
-                up = False
+            up = self._link()
             if not up and state != _NO_LINK:
                 self._enter(_NO_LINK)
             elif up and state == _NO_LINK:

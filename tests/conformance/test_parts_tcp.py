@@ -41,7 +41,7 @@ def control(rx=4096, tx=4096, **opts):
 
 
 def test_6298_2_each_sample():
-    """SRTT in eighths, RTTVAR in quarters of a ms; RTO = SRTT + max(100, 4 RTTVAR), 200 to 60,000."""
+    """SRTT in eighths, RTTVAR in quarters; RTO = SRTT + max(100, 4 RTTVAR), 200 to 60,000."""
     chance = Chance(41)
     for start in (1, 40, 400, 5000, 59999, 60000, 60001, 900000):
         h, s, t, st = control()

@@ -1,0 +1,326 @@
+"""Edges of the interface: whose turn it is, who is a neighbor, whose place may be taken, when."""
+
+from harness import *
+from smolmpy import UDPSocket
+
+UNIT = 1024  # ms: what the cache measures by that nobody has used an entry
+
+
+class Turns:
+    """A socket that counts its turns."""
+
+    def __init__(self):
+        self.iface = None
+        self.turns = 0
+
+    def _attach(self, iface, slot):
+        self.iface = iface
+        self._slot = slot
+
+    def _detach(self):
+        self.iface = None
+
+    def _egress(self):
+        self.turns += 1
+        return 0
+
+
+def test_whoever_is_woken_has_one_turn_and_nobody_else_has():
+    from smolmpy.iface.schedule import due_by, set_due, wake
+
+    for slots in (1, 3, 16, 17, 32, 33, 40):
+        h = Host(sockets=slots)
+        sockets = [h.add(Turns()) for _ in range(slots)]
+        st = h.iface._st
+        for how in (wake, set_due, due_by):
+            for slot in range(slots):
+                if how is wake:
+                    wake(st, slot)
+                    assert h.iface.poll_delay(h.now) == 0
+                else:
+                    how(st, slot, 7)
+                    assert h.iface.poll_delay(h.now) == 7
+                    h.iface.poll(h.now)
+                    h.t += 6
+                    h.iface.poll(h.now)
+                    assert not any(s.turns for s in sockets)
+                    assert h.iface.poll_delay(h.now) == 1
+                    h.t += 1
+                h.iface.poll(h.now)
+                assert [s.turns for s in sockets] == [int(i == slot) for i in range(slots)]
+                h.iface.poll(h.now)
+                sockets[slot].turns -= 1
+                assert not any(s.turns for s in sockets), (slots, slot)
+                assert h.iface.poll_delay(h.now) == -1
+        # Several at once, each for itself.
+        for slot in range(0, slots, 3):
+            wake(st, slot)
+        h.iface.poll(h.now)
+        assert [s.turns for s in sockets] == [int(i % 3 == 0) for i in range(slots)]
+
+
+def test_the_sooner_of_two_times_counts_wherever_the_clock_wraps():
+    from smolmpy.iface.schedule import due_by, set_due
+
+    for start in (
+        1,
+        5,
+        (1 << 29) - 12,
+        (1 << 29) - 3,
+        (1 << 30) - 12,
+        (1 << 30) - 9,
+        (1 << 30) - 2,
+    ):
+        for first, second in ((5, 20), (20, 5), (10, 10), (1, 1 << 28), (1 << 28, 1)):
+            h = Host(start=start, address=False)
+            s, other = h.add(Turns()), h.add(Turns())
+            h.run()
+            st = h.iface._st
+            # Of one socket.
+            set_due(st, 0, first)
+            due_by(st, 0, second)
+            assert h.iface.poll_delay(h.now) == min(first, second)
+            # The last word counts.
+            set_due(st, 0, first)
+            set_due(st, 0, second)
+            assert h.iface.poll_delay(h.now) == second
+            set_due(st, 0, -1)
+            assert h.iface.poll_delay(h.now) == -1
+            # Of two.
+            set_due(st, 0, first)
+            set_due(st, 1, second)
+            assert h.iface.poll_delay(h.now) == min(first, second)
+            sooner, later = (s, other) if first < second else (other, s)
+            h.t += min(first, second) - 1
+            h.iface.poll(h.now)
+            assert s.turns == other.turns == 0
+            h.t += 1
+            h.iface.poll(h.now)
+            assert sooner.turns == 1 and later.turns == (first == second)
+            if first == second:
+                continue
+            assert h.iface.poll_delay(h.now) == max(first, second) - min(first, second)
+            h.t += max(first, second) - min(first, second) - 1
+            h.iface.poll(h.now)
+            assert later.turns == 0
+            h.t += 1
+            h.iface.poll(h.now)
+            assert (sooner.turns, later.turns) == (1, 1)
+            assert h.iface.poll_delay(h.now) == -1
+
+
+def test_a_time_that_would_be_0_is_1():
+    from smolmpy.iface.schedule import set_due
+
+    h = Host(start=(1 << 30) - 10, address=False)
+    s = h.add(Turns())
+    h.run()
+    set_due(h.iface._st, 0, 10)
+    h.t += 10
+    h.iface.poll(h.now)
+    assert s.turns == 0 and h.iface.poll_delay(h.now) == 1
+    h.t += 1
+    h.iface.poll(h.now)
+    assert s.turns == 1
+
+
+def known(h):
+    return [n[0] for n in h.iface.neighbors()]
+
+
+def test_826_who_can_be_a_neighbor():
+    """A host on one of our networks: no loopback, no group, no address of a network, not us."""
+    for cidr, src, good in (
+        ("100.64.0.1/1", "126.255.255.254", True),
+        ("100.64.0.1/1", "127.0.0.1", False),
+        ("100.64.0.1/1", "127.255.255.255", False),
+        ("100.64.0.1/1", "1.0.0.1", True),
+        ("100.64.0.1/1", "128.0.0.1", False),
+        ("192.0.0.1/1", "128.0.0.1", True),
+        ("192.0.0.1/1", "223.255.255.255", True),
+        ("192.0.0.1/1", "224.0.0.1", False),
+        ("192.0.0.1/1", "255.0.0.1", False),
+        ("192.0.0.1/1", "255.255.255.255", False),
+        ("192.0.0.1/1", "127.255.255.255", False),
+        ("10.0.0.1/31", "10.0.0.0", True),
+        ("10.0.0.1/31", "10.0.0.2", False),
+        ("10.0.0.1/32", "10.0.0.2", False),
+        ("10.0.0.1/24", "10.0.0.255", False),
+        ("10.0.0.1/24", "10.0.1.2", False),
+        ("10.0.0.1/24", "10.0.0.254", True),
+    ):
+        h = Host(address=False, neighbor=False)
+        h.iface.add_address(cidr)
+        h.run()
+        h.clear()
+        before = h.counter("arp_malformed")
+        h.inject(arp(1, spa=src, tpa=cidr.split("/")[0]))
+        assert (src in known(h)) == good, (cidr, src)
+        assert h.counter("arp_malformed") == before + (not good), (cidr, src)
+        assert len(h.device.sent) == good
+    # A hardware address of zeros, or of a group, is nobody's.
+    for sha in (bytes(6), b"\1\2\3\4\5\6", b"\xff" * 6):
+        h = Host(neighbor=False)
+        h.inject(arp(1, sha=sha, smac=PEER_MAC))
+        assert not known(h) and not h.device.sent
+    for sha in (b"\0\0\0\0\0\1", b"\0\0\1\0\0\0", b"\0\1\0\0\0\0", b"\2\0\0\0\0\0"):
+        h = Host(neighbor=False)
+        h.inject(arp(1, sha=sha))
+        assert known(h) == [PEER]
+
+
+def test_826_each_field_of_the_head_counts():
+    good = b"\x00\x01\x08\x00\x06\x04"
+    for i in range(6):
+        for bit in (1, 2, 4, 8, 16, 32, 64, 128):
+            head = bytearray(good)
+            head[i] ^= bit
+            h = Host(neighbor=False)
+            h.inject(arp(1, head=bytes(head)))
+            assert h.counter("arp_malformed") == 1 and not known(h)
+            h.expect_nothing()
+    for op in (0, 3, 4, 255, 256, 257, 258, 513):
+        h = Host(neighbor=False)
+        h.inject(arp(op))
+        assert h.counter("arp_malformed") == 1, op
+    for n in range(14, 42):
+        h = Host(neighbor=False)
+        h.inject(arp(1)[:n])
+        assert h.counter("arp_malformed") == 1 and not known(h), n
+        h.expect_nothing()
+
+
+def crowded(idle, age):
+    """A cache of four entries that were learned `age` ms ago and used at the last `idle` units."""
+    h = Host(start=8 * UNIT, neighbor=False, neighbors=4)
+    udp = h.add(UDPSocket(512, 512))
+    udp.bind(7)
+    hosts = ["192.168.69.%d" % (40 + i) for i in range(4)]
+    for ip in hosts:
+        h.inject(arp(1, spa=ip))
+    h.t += (-h.t) % UNIT
+    h.run()
+    h.clear()
+    # Each is used now.
+    for ip in hosts:
+        udp.send_to(b"x", addr(ip), 9)
+    h.run()
+    h.clear()
+    h.t += idle * UNIT
+    h.run()
+    return h, udp, hosts
+
+
+def test_what_has_not_been_used_lately_makes_room():
+    """32 units of 1024 ms after its last use, and not one before."""
+    for idle, gone in ((0, False), (1, False), (31, False), (32, True), (33, True)):
+        h, udp, hosts = crowded(idle, 0)
+        h.inject(arp(1, spa="192.168.69.200"))
+        assert ("192.168.69.200" in known(h)) == gone, idle
+        assert len(known(h)) == 4
+        # The question is answered all the same.
+        h.expect("arp", op=2, tpa="192.168.69.200")
+
+
+def test_of_those_that_are_used_the_one_used_longest_ago_makes_room_for_us():
+    h, udp, hosts = crowded(0, 0)
+    for i in (2, 0, 3, 1):
+        h.t += 2 * UNIT
+        udp.send_to(b"x", addr(hosts[i]), 9)
+        h.run()
+    h.clear()
+    h.t += UNIT
+    for n, i in enumerate((2, 0, 3)):
+        udp.send_to(b"y", addr("192.168.69.%d" % (200 + n)), 9)
+        h.run()
+        assert hosts[i] not in known(h), (n, known(h))
+        h.expect("arp", op=1, tpa="192.168.69.%d" % (200 + n))
+        h.inject(arp(2, spa="192.168.69.%d" % (200 + n), tpa=OUR))
+        h.expect("udp")
+
+
+def test_an_answer_is_awaited_for_three_seconds():
+    """Then its place is free for others; until then nobody who is made up gets it."""
+    for ms, gone in ((2999, False), (3000, True)):
+        h = Host(neighbor=False, neighbors=1)
+        udp = h.add(UDPSocket(64, 64))
+        udp.bind(7)
+        udp.send_to(b"x", addr(PEER), 9)
+        h.run()
+        h.expect("arp", op=1, tpa=PEER)
+        # Nobody polls meanwhile, so that it is not asked for again.
+        h.t += ms
+        h.device.queue.append(arp(1, spa="192.168.69.200"))
+        udp.close()
+        h.iface.poll(h.now)
+        assert ("192.168.69.200" in known(h)) == gone, (ms, known(h))
+
+
+def test_a_contradiction_waits_for_a_second():
+    """Of an entry that is as fresh, only who tells everybody is believed at once."""
+    other = b"\x02\x11\x22\x33\x44\x55"
+    for changed in (other, PEER_MAC[:5] + b"\x99", b"\x0e" + PEER_MAC[1:]):
+        for ms, op, target, wins in (
+            (999, 1, OUR, False),
+            (999, 2, OUR, False),
+            (1000, 1, OUR, True),
+            (1000, 2, OUR, True),
+            (0, 1, PEER, True),
+            (0, 2, PEER, True),
+        ):
+            h = Host(neighbor=False)
+            h.inject(arp(1))
+            h.t += ms
+            h.inject(arp(op, sha=changed, tpa=target))
+            mac = [n for n in h.iface.neighbors() if n[0] == PEER][0][1]
+            assert (changed == mac_bytes(mac)) == wins, (ms, op, target, mac)
+
+
+def mac_bytes(mac):
+    if isinstance(mac, str):
+        return bytes([int(part, 16) for part in mac.split(":")])
+    return bytes(mac)
+
+
+def test_1122_2_3_2_1_an_entry_is_renewed_before_it_ends():
+    """After 45 s, and every 5 s, it is asked for while it is used; after 60 s it is gone."""
+    h = Host(neighbor=False)
+    udp = h.add(UDPSocket(64, 64))
+    udp.bind(7)
+    h.inject(arp(1))
+    h.clear()
+    asked = []
+    start = h.t
+    while h.t - start < 60000:
+        udp.send_to(b"x", addr(PEER), 9)
+        h.run()
+        while h.device.sent:
+            p = h.next()
+            if p.kind == "arp":
+                asked.append(h.t - start)
+                assert p.tpa == PEER and p.dmac == PEER_MAC or p.dmac == BROADCAST_MAC
+        h.t += 100
+    assert len(asked) == 3 and asked[1] - asked[0] == asked[2] - asked[1] == 5000, asked
+    first = asked[0]
+    udp.send_to(b"x", addr(PEER), 9)
+    h.run()
+    h.expect("arp", op=1, tpa=PEER)
+    h.expect_nothing()
+    # To the millisecond.
+    for ms, expected in ((first - 1, 0), (first, 1)):
+        h = Host(neighbor=False)
+        udp = h.add(UDPSocket(64, 64))
+        udp.bind(7)
+        h.inject(arp(1))
+        h.clear()
+        h.t += ms
+        udp.send_to(b"x", addr(PEER), 9)
+        h.run()
+        kinds = [Packet(f).kind for _, f in h.device.sent]
+        assert kinds.count("arp") == expected and kinds.count("udp") == 1
+    for ms, gone in ((59999, False), (60000, True)):
+        h = Host(neighbor=False)
+        h.inject(arp(1))
+        h.t += ms
+        h.run()
+        assert (PEER not in known(h)) == gone
