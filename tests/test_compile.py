@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import bytecode, compilers, unixport, viper_faults
+from tools import bytecode, compilers, native_code, unixport, viper_faults
 from tools.common import ROOT, Missing
 
 _ARM = ("armv6m", "armv7m", "armv7emsp")
@@ -162,7 +162,7 @@ def test_frozen_code_off_word_boundaries_is_found(version, need, tmp_path):
         compiler = need(_compiler, version)
     trial = "smolmpy/kernel/trial.py"
     assert not _compile(compiler, trial, tmp_path, "-march=armv6m", "-O3")
-    first, second, _ = viper_faults.native_functions(tmp_path / "out.mpy")
+    first, second, _ = native_code.machine_code(tmp_path / "out.mpy")
     assert len(first) % 4 == len(second) % 4 == 2
     for code, value in ((first, 0x12345678), (second, 0x23456789)):
         assert value.to_bytes(4, "little") in code

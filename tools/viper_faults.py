@@ -9,16 +9,11 @@ An index that is computed, as in `p[i + 1]`, has a register of its own and is no
 smolmpy writes `p[i + 0]` there. Only the first two locals lie in registers.
 """
 
-import ast
-import functools
-import importlib.util
 import struct
-import sys
-import tempfile
 from pathlib import Path
 
-from tools import compilers, source
-from tools.common import ROOT, Missing, main, run, say
+from tools import compilers, native_code
+from tools.common import ROOT, main, say
 
 ARCHES = ("armv6m", "armv7m", "rv32imc")  # the emitter for armv7emsp is that for armv7m
 # Registers that hold locals from beginning to end of a function.
@@ -78,62 +73,11 @@ def in_code(code, arch):
     return list(_rv32(code) if arch == "rv32imc" else _thumb(code))
 
 
-@functools.cache
-def _mpy_tool():
-    """MicroPython's own reader of .mpy files, as a module."""
-    top = source.find()
-    folders = [str(top / "tools"), str(top / "py")]
-    sys.path[:0] = folders
-    try:
-        spec = importlib.util.spec_from_file_location("mpy_tool", top / "tools" / "mpy-tool.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        del sys.path[: len(folders)]
-    return module
-
-
-def native_functions(path):
-    """The machine code of each function in a .mpy file, in the order of the source."""
-    tool = _mpy_tool()
-    tool.config.native_arch = tool.MP_NATIVE_ARCH_NONE
-    tool.global_qstrs = tool.GlobalQStrList()
-
-    def walk(code):
-        if code.code_kind != tool.MP_CODE_BYTECODE:
-            yield bytes(code.fun_data)
-        for child in code.children or ():
-            yield from walk(child)
-
-    return list(walk(tool.read_mpy(str(path)).raw_code))
-
-
-def _names(path):
-    """The functions with machine code in a source file, in the compiler's order."""
-    native = ("viper", "native", "asm_thumb", "asm_rv32")
-
-    def walk(node):
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.FunctionDef):
-                if any(getattr(each, "attr", "") in native for each in child.decorator_list):
-                    yield child.name, child.lineno
-            yield from walk(child)
-
-    return list(walk(ast.parse(Path(path).read_text())))
-
-
 def in_file(compiler, path, arch):
     """["file:line function(): register"] of each place that `compiler` makes of a source file."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "out.mpy"
-        run(compiler, f"-march={arch}", "-O3", "-o", target, path)
-        functions = native_functions(target)
-    names = _names(path)
-    if len(names) != len(functions):
-        raise Missing(f"{path}: {len(names)} functions in the source, {len(functions)} compiled.")
     return [
-        f"{Path(path).name}:{line} {name}(): register {register} at {at:#x} of {arch}"
-        for (name, line), code in zip(names, functions, strict=True)
+        f"{Path(path).name}:{node.lineno} {node.name}(): register {register} at {at:#x} of {arch}"
+        for _, node, code in native_code.functions(compiler, path, arch)
         for at, register in in_code(code, arch)
     ]
 

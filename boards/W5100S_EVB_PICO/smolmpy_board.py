@@ -1,22 +1,8 @@
 """W5100S-EVB-Pico: an RP2040 and a W5100S on SPI 0. The wiring is in README.md."""
 
-from time import ticks_ms
-
-from machine import SPI, Pin, idle
-
-from smolmpy.phy.board import Board
+from smolmpy.phy.board import on_spi
 from smolmpy.phy.w5100s import W5100S
 
-
-def _wires():
-    return (
-        SPI(0, baudrate=24_000_000, sck=Pin(18), mosi=Pin(19), miso=Pin(16)),
-        Pin(17, Pin.OUT, value=1),
-        Pin(20, Pin.OUT, value=1),
-        Pin(21, Pin.IN, Pin.PULL_UP),
-    )
-
-
-_board = Board(W5100S, _wires, ticks_ms, idle)
-device = _board.device
-wait = _board.wait
+device, wait, ticks_ms = on_spi(
+    W5100S, bus=0, baudrate=24_000_000, sck=18, mosi=19, miso=16, cs=17, reset=20, interrupt=21
+)

@@ -1,14 +1,13 @@
 """What the boards with an Ethernet chip on SPI have in common (boards/): a device and a sleep.
 
-A board's `smolmpy_board` names the driver, the wires and how to rest:
+A board's `smolmpy_board` names the driver, the bus and the pins:
 
-    def _wires():
-        return SPI(0, baudrate=24_000_000), Pin(17, Pin.OUT, value=1), None, Pin(21, Pin.IN)
-
-    _board = Board(W5500, _wires, ticks_ms, idle)
-    device = _board.device
-    wait = _board.wait
+    device, wait, ticks_ms = on_spi(
+        W5500, bus=0, baudrate=24_000_000, sck=18, mosi=19, miso=16, cs=17, reset=20, interrupt=21
+    )
 """
+
+import sys
 
 from ..wire.address import format_mac, local_mac, parse_mac
 
@@ -74,3 +73,37 @@ class Board:
         start = ticks()
         while not chip.pending() and (ticks() - start) & 0x1FFFFFFF < ms:
             self._rest()
+
+
+def on_spi(driver, bus, baudrate, cs, reset=None, interrupt=None, **pins):
+    """`device`, `wait` and `ticks_ms` of a board with MicroPython's `machine`, by its pins.
+
+    bus: the number of a machine.SPI, or None for machine.SoftSPI. Pins are what machine.Pin takes:
+    sck, mosi and miso where the bus has none of its own; cs, reset and interrupt of the chip, of
+    which the last two may be None. Nothing is touched before `device()` is called.
+    """
+    from time import sleep_ms, ticks_ms
+
+    from machine import SPI, Pin, idle
+
+    def wires():
+        # The least that a bus is told: an STM32 has another mode by default.
+        options = {name: Pin(pin) for name, pin in pins.items()}
+        options.update(baudrate=baudrate, polarity=0, phase=0)
+        if bus is None:
+            from machine import SoftSPI
+
+            spi = SoftSPI(**options)
+        else:
+            spi = SPI(bus, **options)
+        return (
+            spi,
+            Pin(cs, Pin.OUT, value=1),
+            None if reset is None else Pin(reset, Pin.OUT, value=1),
+            None if interrupt is None else Pin(interrupt, Pin.IN, Pin.PULL_UP),
+        )
+
+    # On an ESP32 the other tasks want their time.
+    rest = (lambda: sleep_ms(1)) if sys.platform == "esp32" else idle
+    board = Board(driver, wires, ticks_ms, rest)
+    return board.device, board.wait, ticks_ms

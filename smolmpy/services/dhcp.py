@@ -357,7 +357,10 @@ class DHCPClient(Service):
             self._lose()
             state = self._state
         if self._link is not None:
-            up = self._link()
+            try:
+                up = self._link()
+            except OSError:
+                up = False
             if not up and state != _NO_LINK:
                 self._enter(_NO_LINK)
             elif up and state == _NO_LINK:

@@ -266,12 +266,13 @@ class MDNS(Service):
         self._at = (self._st[_NOW] + ms) & 0x3FFFFFFF
 
     def _egress(self):
-        self._take_turn()
         if self._renamed:
-            # The last of all, since the program may close() us.
+            # Before the first probe of the new name, since the program may close() us.
             self._renamed = False
             if self.on_change is not None:
                 self.on_change(self)
+        if self._phase != _STOPPED:
+            self._take_turn()
         return 0
 
     def _take_turn(self):

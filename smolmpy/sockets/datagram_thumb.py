@@ -187,8 +187,6 @@ def put(r0, r1, r2, r3):
     bic(r1, r5)
     tst(r2, r5)
     beq(ADDRESSED)
-    cmp(r3, 0)
-    beq(ELSEWHERE)  # the socket is on no interface
     ldr(r5, [r1, 4 * _R_OTHER])
     ldr(r6, [r5, 4 * _R_LAST + 8])
     cmp(r6, 0)
@@ -211,7 +209,6 @@ def put(r0, r1, r2, r3):
     ldr(r7, [r7, 0])  # our first address
     cmp(r6, r7)
     beq(ADDRESSED)
-    label(ELSEWHERE)
     mov(r0, 0)
     sub(r0, 1)
     b(END)

@@ -65,8 +65,13 @@ class UDPSocket(UDPSending):
         way_out = NOWHERE if iface is None else iface._way_out
         self._parts = (build, way_out, state, ring, out, frame)
         answers = handle(self._tx_ring, self._tx, self._rx_ring, 1)
-        self._answers = (bytearray, bytes, put, len, answers, state)
+        append = put if iface is not None else self._refuse
+        self._answers = (bytearray, bytes, append, len, answers, state)
         self._arrange(self.handler)
+
+    def _refuse(self, buf, n, outbox, state):
+        # Answers, while the socket is on no interface.
+        self._need_iface()
 
     def _arrange(self, handler):
         if handler is not None:

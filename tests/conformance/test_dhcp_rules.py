@@ -572,6 +572,21 @@ def test_the_link_is_looked_at_each_second():
     h.expect_nothing()
 
 
+def test_a_device_that_cannot_be_asked_has_no_link():
+    cable = Cable(True)
+    h, c = bound(link=cable)
+
+    def broken():
+        raise OSError(5)
+
+    c._link = broken
+    h.advance(1000)
+    assert c.state == DHCPClient.NO_LINK
+    c._link = cable
+    h.advance(1000)
+    assert c.state == DHCPClient.REBOOTING
+
+
 def heard_again(h):
     until_sent(h)
     return heard(h, REQUEST)

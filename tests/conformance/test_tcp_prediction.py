@@ -29,7 +29,7 @@ class Portable(Chosen):
     _egress = tcp_output.egress
 
 
-def connection(kind, size, options):
+def connection(kind, size, options, **syn):
     h = Host(seed=b"12345678")
     s = h.add(kind(size, size))
     if kind is Portable:
@@ -40,7 +40,7 @@ def connection(kind, size, options):
     s.timeout = 3000 if options % 3 == 1 else 0
     s.listen(6969)
     p = Peer(h)
-    p.send("S", 0, mss=1460, sackok=options & 8 != 0)
+    p.send("S", 0, mss=1460, sackok=options & 8 != 0, **syn)
     p.expect("SA")
     p.seq = p.ack = 1
     p.send("A")
@@ -51,8 +51,8 @@ def connection(kind, size, options):
 class Walk:
     """Two connections, the portable one first, that go through the same."""
 
-    def __init__(self, size, options, seed):
-        self.pair = [connection(kind, size, options) for kind in (Portable, Chosen)]
+    def __init__(self, size, options, seed, **syn):
+        self.pair = [connection(kind, size, options, **syn) for kind in (Portable, Chosen)]
         self.random = Random(seed)
         self.size = size
         self.got = 1  # how far our stream has come to the peer
@@ -211,3 +211,28 @@ def test_both_time_alike():
                     w.both("segment", "A", 1, w.got - size + 1460 if size > 1460 else w.got, *ACK)
                     w.both("segment", "A", 1, w.got, *ACK)
             assert w.pair[0][2].stats()["rtt"] >= rtt * 9 // 10
+
+
+def test_no_text_to_what_has_become_a_broadcast_address():
+    # RFC 9293 section 3.9.2.3. All but the address is as the connection expects it.
+    h = Host()
+    ours = "192.168.69.63"
+    h.iface.add_address(ours + "/24")
+    h.run()
+    h.clear()
+    s = h.add(Chosen(1000, 1000))
+    s.listen(6969)
+    p = Peer(h)
+    p.send("S", 0, dst=ours)
+    p.expect("SA")
+    p.seq = p.ack = 1
+    p.send("PA", 1, 1, b"first", dst=ours)
+    assert recv(s) == b"first"
+    h.iface.remove_address(ours)
+    h.iface.add_address("192.168.69.50/26")
+    h.run()
+    h.clear()
+    p.send("PA", 6, 1, b"second", dst=ours)
+    assert s.recv_queue == 0 and s.state == TCPSocket.ESTABLISHED
+    assert h.counter("tcp_malformed") == 1
+    h.expect_nothing()

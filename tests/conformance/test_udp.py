@@ -308,6 +308,20 @@ def test_closed_socket_is_gone_and_reusable():
     assert recv(s) == b"new"
 
 
+def test_no_answer_without_an_interface():
+    h, s = host()
+    h.inject(udp(5000, 6969, b"a"))
+    assert recv(s) == b"a"
+    h.iface.remove(s)
+    raises(OSError, "iface.add", s.reply, b"b")
+    h.add(s)
+    s.bind(6969)
+    h.inject(udp(5000, 6969, b"c"))
+    assert recv(s) == b"c"
+    assert s.reply(b"d") == 1
+    h.expect("udp", dst=PEER, dport=5000)
+
+
 def test_removed_socket_is_silent():
     h, s = host()
     h.iface.remove(s)

@@ -9,12 +9,20 @@ can compare it with the board's README: `asked`, {signal: pin}, and `bus`, the a
 import sys
 
 try:
-    from time import ticks_ms
+    from time import ticks_ms as _ticks_ms
 except ImportError:
     from time import monotonic
 
-    def ticks_ms():
-        return int(monotonic() * 1000) & 0x3FFFFFFF
+    def _ticks_ms():
+        return int(monotonic() * 1000)
+
+
+_slept = [0]
+
+
+def ticks_ms():
+    """The clock: a millisecond for each that passes, and for each that the board rests."""
+    return (_ticks_ms() + _slept[0]) & 0x3FFFFFFF
 
 
 UNIQUE = b"\xe6\x61\x38\x52\x83\x4b\x2f\x24"
@@ -48,6 +56,7 @@ class Rig:
 
     def idle(self):
         self.idles += 1
+        _slept[0] += 1
         if self.on_idle is not None:
             self.on_idle(self.idles)
 
@@ -75,7 +84,7 @@ class Machine:
                 return name
 
         class Bus:
-            """machine.SPI as it prints itself; a bus gets the next clock below what is asked."""
+            """machine.SPI as it prints itself, with a clock that is not what was asked for."""
 
             def __init__(self):
                 self.write = rig.model.write
@@ -83,7 +92,7 @@ class Machine:
                 self.write_readinto = rig.model.write_readinto
 
             def __repr__(self):
-                return "SPI(%d, baudrate=%d, polarity=0, phase=0)" % (rig.bus[0], RATE)
+                return "SPI(%s, baudrate=%d, polarity=0, phase=0)" % (rig.bus[0], RATE)
 
         def spi(number, baudrate=0, polarity=0, phase=0, sck=None, mosi=None, miso=None, **rest):
             if (polarity, phase) not in ((0, 0), (1, 1)) or rest:
@@ -91,8 +100,12 @@ class Machine:
             rig.bus = (number, baudrate)
             return Bus()
 
+        def soft_spi(baudrate=500000, polarity=0, phase=0, *, sck, mosi, miso):
+            return spi("soft", baudrate, polarity, phase, sck, mosi, miso)
+
         self.Pin = Pin
         self.SPI = spi
+        self.SoftSPI = soft_spi
         self.idle = rig.idle
         self.unique_id = lambda: UNIQUE
 
@@ -177,16 +190,16 @@ class CircuitPython:
 
 
 class Clock:
-    """The module `time` of MicroPython, where the host's has no ticks."""
+    """The module `time` of MicroPython."""
 
-    def __init__(self):
-        from time import sleep
+    def __init__(self, rig):
+        def sleep_ms(ms):
+            for _ in range(ms):
+                rig.idle()
 
-        self.sleep = sleep
+        # Functions, for methods are not imported.
         self.ticks_ms = ticks_ms
-
-    def sleep_ms(self, ms):
-        self.sleep(ms / 1000)
+        self.sleep_ms = sleep_ms
 
     def ticks_diff(self, a, b):
         return ((a - b + 0x20000000) & 0x3FFFFFFF) - 0x20000000
@@ -195,6 +208,7 @@ class Clock:
 def install(model, wiring, circuitpython=False):
     rig = Rig(model, wiring)
     sys.modules["machine"] = Machine(rig)
+    sys.modules["time"] = Clock(rig)
     other = CircuitPython(rig)
     for name in ("board", "busio", "digitalio", "microcontroller", "supervisor"):
         sys.modules[name] = other

@@ -246,26 +246,34 @@ class SPIModel:
         if self.cs.level:
             self.fail("clocked while chip select is high", "SPI")
         i = 0
+        burst = n > 8  # what is short, and the rest of what is none, goes byte by byte
         while i < n:
-            silence = self.silence()
-            if silence is not None or self.deaf:
+            if self.now < self.silent_until or self.stuck is not None or self.deaf:
+                silence = self.silence()
                 self.lenient = True
                 if into is not None:
                     for k in range(i, n):
                         into[k] = silence or 0
                 self._passed(n - i)
                 return
-            taken = 0
-            if not (self.events or self.flips or self.wedged):
+            if burst and not (self.events or self.flips or self.wedged):
                 taken = self._burst(out, into, i, n)
-            if not taken:
-                answer = self._byte(out[i] if out is not None else fill)
+                if taken:
+                    self._passed(taken)
+                    i += taken
+                    continue
+                burst = False
+            answer = self._byte(out[i] if out is not None else fill)
+            if self.flips:
                 answer ^= self.flips.pop(self.bytes, 0)
-                if into is not None:
-                    into[i] = answer
-                taken = 1
-            self._passed(taken)
-            i += taken
+            if into is not None:
+                into[i] = answer
+            self.bytes += 1
+            self.now += self.byte_ns
+            self._settle()
+            if self.events:
+                self._passed(0)
+            i += 1
 
     def _passed(self, n):
         self.bytes += n
