@@ -76,9 +76,8 @@ def predict(r0, r1, r2):
     ldrh(r4, [r0, 14])
     data(2, 0xBA64)  # rev16 r4, r4
     sub(r4, 20)
-    bcc(UNUSUAL)
     cmp(r4, r2)
-    bhi(UNUSUAL)
+    bhi(UNUSUAL)  # what is less than a header is far more, too
     ldrb(r3, [r0, 18])
     lsl(r3, r3, 26)
     bne(UNUSUAL)  # a fragment
@@ -105,8 +104,7 @@ def predict(r0, r1, r2):
     adc(r3, r5)
     ldr(r6, [r0, 28])
     adc(r3, r6)
-    mov(r7, 0)
-    adc(r3, r7)
+    adc(r3, r7)  # which is 0
     lsr(r7, r3, 16)
     lsl(r3, r3, 16)
     lsr(r3, r3, 16)

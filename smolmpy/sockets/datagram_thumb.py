@@ -356,8 +356,6 @@ def arrive(r0, r1, r2, r3):
     data(2, 0xBA65)  # rev16 r5, r4
     lsl(r5, r5, 16)
     lsr(r5, r5, 16)
-    cmp(r2, _UDP_HEADER)
-    bcc(MALFORMED)
     cmp(r5, _UDP_HEADER)
     bcc(MALFORMED)
     cmp(r2, r5)
