@@ -29,8 +29,10 @@ class Portable(Chosen):
     _egress = tcp_output.egress
 
 
-def connection(kind, size, options, **syn):
-    h = Host(seed=b"12345678")
+def connection(kind, size, options, slot=0, **syn):
+    h = Host(sockets=max(8, slot + 1), seed=b"12345678")
+    for _ in range(slot):
+        h.add(TCPSocket(1, 1))
     s = h.add(kind(size, size))
     if kind is Portable:
         h.iface._handle("tcp", tcp_prediction.ingress)
@@ -51,8 +53,8 @@ def connection(kind, size, options, **syn):
 class Walk:
     """Two connections, the portable one first, that go through the same."""
 
-    def __init__(self, size, options, seed, **syn):
-        self.pair = [connection(kind, size, options, **syn) for kind in (Portable, Chosen)]
+    def __init__(self, size, options, seed, slot=0, **syn):
+        self.pair = [connection(kind, size, options, slot, **syn) for kind in (Portable, Chosen)]
         self.random = Random(seed)
         self.size = size
         self.got = 1  # how far our stream has come to the peer

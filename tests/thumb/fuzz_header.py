@@ -10,8 +10,10 @@ from test_header import test_a_checksum_of_zero_is_sent_as_ones  # noqa: F401
 
 ROUNDS = 2500
 PREFIXES = (0, 1, 8, 16, 24, 24, 24, 26, 30, 31, 32)
+GROUPS = b"\x01\x00\x00\x00\x00\x64", b"\x03\x00\x00\x00\x00\x64"
 TARGETS = (PEER, GATEWAY, FAR, FAR, OUR, "192.168.69.255", "255.255.255.255", "224.0.0.9",
-           "240.0.0.1", "127.0.0.1", "0.0.0.0", "192.168.69.33", "192.168.69.63")  # fmt: skip
+           "223.1.2.3", "240.0.0.1", "127.0.0.1", "0.0.0.0", "192.168.69.33",
+           "192.168.69.63")  # fmt: skip
 
 
 def word(address):
@@ -380,7 +382,7 @@ def test_arp_every_sender():
         for second in (False, True):
             for spa in (*TARGETS, "10.1.2.3"):
                 hosts = [arp_host(prefix, second=second) for _ in range(2)]
-                for sha in (PEER_MAC, NO_MAC, OUR_MAC, b"\x03\x00\x00\x00\x00\x64", GATEWAY_MAC):
+                for sha in (PEER_MAC, NO_MAC, OUR_MAC, GATEWAY_MAC, *GROUPS):
                     frame = arp(1, spa=spa, sha=sha)
                     both_answer(hosts, frame)
                     taken = both_answer(hosts, frame, 3)

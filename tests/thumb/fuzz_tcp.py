@@ -7,13 +7,15 @@ from differential import seed
 from harness import *
 from smolmpy.iface.prediction_thumb import predict
 from smolmpy.iface.schedule import wake
-from smolmpy.sockets import tcp_input, tcp_output
+from smolmpy.sockets import tcp_input, tcp_options, tcp_output, tcp_recovery
 from smolmpy.sockets import tcp_prediction_thumb as thumb
 from test_tcp_prediction import DATA, Walk, test_both_time_alike  # noqa: F401
 
 STEPS = 100
 MORE = 25  # steps when the connection is about to end
 TIME = (1 << 30) - 1
+CONFIGURING = 8  # a flag of the interface that means nothing to TCP
+SLOTS = (0, 3, 17)  # of a socket: two of the first word of the dirty table, and one behind it
 # What is not from the peer, not to the address that it talks to, or not of this connection.
 STRANGERS = (
     (GATEWAY, OUR, 49500, OUR_MAC),
@@ -34,15 +36,24 @@ def every_other(socket, payload, n):
 class Shaken(Walk):
     """A walk with more events. Options beyond those of a walk: 16 a handler, 32 window scale."""
 
-    def __init__(self, size, options, seed):
+    def __init__(self, size, options, seed, slot=0):
         syn = {"ws": 2} if options & 32 else {}
-        super().__init__(size, options & 15, seed, **syn)
+        super().__init__(size, options & 15, seed, slot, **syn)
+        self.refused = 0
         for h, _, s in self.pair:
             if options & 16:
                 s.handler = every_other
             h.iface.add_address("192.168.69.7/24")
             h.run()
             h.clear()
+            h.iface._st[thumb._FLAGS] |= CONFIGURING
+
+    def refuse(self, h, p, s, code):
+        h.device.refuse = code
+        h.run()
+
+    def text(self, h, p, s, data, urgent):
+        h.inject(p.frame("PA", p.seq, self.got, data, urg=urgent))
 
     def poke(self, h, p, s, words):
         for index, value in words:
@@ -96,6 +107,8 @@ class Shaken(Walk):
             z._rx[:] = s._rx
             z._tcb[thumb._T_RX_HEAD] = s._tcb[thumb._T_RX_HEAD]
         super().compare()
+        if self.refused:
+            return  # each turn asks again, so it does not matter when the next one is due
         # When who has to do something.
         one, other = (h.iface._st for h, _, _ in self.pair)
         for word in (thumb._FLAGS, thumb._WORK, *range(one[thumb._DUES], len(one))):
@@ -173,11 +186,15 @@ class Shaken(Walk):
             self.both("odd", ("UA", "EA", "A")[r.below(3)], (29, 29, 16)[r.below(3)])
         elif what == 14:
             self.both("damaged", r.below(2) * 9, r.below(16))
+        elif what == 15 or self.refused:
+            # The device is full for a while.
+            self.refused = r.below(2)
+            self.both("refuse", -11 * self.refused)
         super().step()
 
 
 def walk(size, options, seed):
-    w = Shaken(size, options, seed)
+    w = Shaken(size, options, seed, SLOTS[seed % 3])
     r = w.random
     for i in range(STEPS + MORE):
         for h, p, s in w.pair:
@@ -240,6 +257,22 @@ def in_flight(options, n=2000):
     return w, w.pair[0][2]._tcb
 
 
+def test_sums_of_what_is_sent():
+    # Acknowledgments with each sum that there is, nearly.
+    w = Shaken(4000, 5, 1)
+    h, _, s = w.pair[1]
+    st, t, l4 = h.iface._st, s._tcb, h.iface._l4
+    pseudo = addr(OUR) + addr(PEER) + u16(6) + u16(20)
+    t[thumb._T_FLAGS] |= thumb._F_ACK_NOW
+    for seq in (1 << 16, M32, M32 - 0xFFFF):
+        t[thumb._T_SND_UNA] = t[thumb._T_SND_NXT] = t[thumb._T_SND_MAX] = seq
+        for low in range(0, 1 << 16, 23):
+            t[thumb._T_RCV_NXT] = 0xFFFF0000 | low
+            t[thumb._T_RCV_ADV] = (t[thumb._T_RCV_NXT] + 4000) & M32
+            assert thumb._plan(l4, st, t) == 2
+            assert csum(pseudo + bytes(l4[:20])) == 0, (seq, low)
+
+
 def test_a_first_sample():
     for ms in (0, 1, 300, 70000):
         w, t = in_flight(5)
@@ -251,22 +284,29 @@ def test_a_first_sample():
 
 
 def test_a_congestion_window_that_is_full():
-    for room in (-1, 0, 99, 100, 101, 1460):
-        w, t = in_flight(5)
-        w.both("poke", [(thumb._T_CWND, 2000 + room)])
-        w.both("send", 100)
-        w.both("wait", 1)
+    for window in (65535, 2300):
+        for room in (-1, 0, 99, 100, 101, 1460):
+            w, t = in_flight(5)
+            w.both("poke", [(thumb._T_CWND, 2000 + room), (thumb._T_SND_WND, window)])
+            w.both("send", 100)
+            w.both("wait", 1)
+            ahead = (t[thumb._T_SND_NXT] - t[thumb._T_SND_UNA]) & M32
+            assert ahead == 2000 + 100 * (room >= 100), (window, room)
 
 
 def test_after_a_rest():
-    for window in (3000, 14600, 14601, 100_000):
-        for late in (-1, 0, 1):
-            w = Shaken(4000, 5, 1)
-            h, _, s = w.pair[0]
-            then = (h.now - s._tcb[thumb._T_RTO] - late) & TIME
-            w.both("poke", [(thumb._T_CWND, window), (thumb._T_PROGRESS, then)])
-            w.both("send", 100)
-            w.both("wait", 1)
+    for options in (2, 5):
+        for window in (3000, 14600, 14601, 16060, 16061, 100_000):
+            for late in (-1, 0, 1):
+                w = Shaken(4000, options, 1)
+                h, _, s = w.pair[0]
+                then = (h.now - s._tcb[thumb._T_RTO] - late) & TIME
+                w.both("poke", [(thumb._T_CWND, window), (thumb._T_PROGRESS, then)])
+                w.both("send", 100)
+                w.both("wait", 1)
+                if options == 2:
+                    # To what it was at first (RFC 5681 section 4.1), or not at all.
+                    assert s._tcb[thumb._T_CWND] == min(window, 14600 if late > 0 else window)
 
 
 def test_a_window_that_is_drawn_back():
@@ -316,6 +356,88 @@ def test_a_timer_behind_another():
         w.both("wait", ms)
 
 
+def test_sums_of_text():
+    # Where the words of the header add up to 0xFFFF, or nearly so.
+    for urgent in (0, 0xFFFF):
+        for more in range(-3, 4):
+            w, _ = in_flight(5, 500)
+            _, p, s = w.pair[0]
+            frame = p.frame("PA", 1, w.got, b"\0\0", urg=urgent)
+            pseudo = csum(frame[26:34] + u16(6) + u16(22)) ^ 0xFFFF
+            w.both("text", u16((more - pseudo) % 0xFFFF), urgent)
+            assert s.recv_queue == 2
+
+
+# What is not the usual case, whatever else there is (tcp.py describes the words and the flags).
+UNUSUAL_FLAGS = ("_F_RESET", "_F_FIN_AHEAD", "_F_PROBE", "_F_AGAIN", "_F_RECOVERY",
+                 "_F_TIMESTAMPS", "_F_ECN", "_F_ECHO", "_F_CWR", "_F_TIMED_OUT",
+                 "_F_SPOILT")  # fmt: skip
+UNUSUAL_WORDS = (thumb._T_BACKOFF, thumb._T_IDLE_DUE, thumb._T_DUP_ACKS, thumb._T_DUP_DUE,
+                 thumb._T_DSACK_LEN, thumb._T_KEEP_ALIVE, thumb._T_TIMEOUT,
+                 thumb._T_GAPS_LEN)  # fmt: skip
+
+
+def test_what_is_unusual_is_declined():
+    w = Shaken(4000, 5, 1)
+    w.both("segment", "PA", 1, 1, 1, 65535, 0, 1)  # so that the connection is known
+    h, p, s = w.pair[1]
+    s.send(DATA, 200)
+    h.run()
+    s.send(DATA, 9)
+    iface, t = h.iface, s._tcb
+    st, l4 = iface._st, iface._l4
+    frame = p.frame("PA", 2, 201, b"x")
+    usual = bytes(t)
+
+    def declined(*changes):
+        """By _arrive() and by _plan(), where words of the control block are changed."""
+        results = []
+        for function, argument in ((thumb._arrive, 21), (thumb._plan, t)):
+            iface._frame[: len(frame)] = frame
+            assert predict(iface._frame, st, len(frame)) == 21 << 8 | 6
+            for index, value in changes:
+                t[index] = value
+            before = bytes(st), bytes(t)
+            result = function(l4, st, argument)
+            results.append(result == 0)
+            assert result > 1 or (bytes(st), bytes(t)) == before
+            memoryview(t).cast("B")[:] = usual
+        return results
+
+    assert declined() == [False, False]
+    places = tcp_input, tcp_options, tcp_output, tcp_recovery
+    unusual = 0
+    for name in UNUSUAL_FLAGS:
+        unusual |= next(getattr(place, name) for place in places if hasattr(place, name))
+    for bit in range(21):
+        flags = t[thumb._T_FLAGS] | 1 << bit
+        assert declined((thumb._T_FLAGS, flags)) == [unusual >> bit & 1 == 1] * 2, bit
+    for state in range(11):
+        usual_one = state == TCPSocket.ESTABLISHED
+        assert declined((thumb._T_STATE, state)) == [not usual_one] * 2, state
+    for one in UNUSUAL_WORDS:
+        for value in (1, 1 << 31):
+            # Two that are alike are no less than one.
+            for other in UNUSUAL_WORDS:
+                assert declined((one, value), (other, value))[1], (one, other)
+    for word in (thumb._T_GAPS_LEN, thumb._T_BACKOFF):
+        assert declined((word, 1))[0], word
+    for word in (thumb._T_RETRANSMIT, thumb._T_ACK_DUE):
+        for late in (-1, 0, 1, 1 << 28, 1 << 29):
+            due = st[thumb._NOW] - late & TIME
+            assert declined((word, due)) == [False, 0 <= late < 1 << 29], (word, late)
+
+
+def test_a_full_segment_does_not_wait_for_a_small_one():
+    # By the short way, with Nagle's algorithm.
+    h, p, s = Shaken(4000, 4, 1).pair[1]
+    s.timeout = 0
+    for n, short in ((9, True), (1460, True), (9, False)):
+        s.send(DATA, n)
+        assert (thumb._plan(h.iface._l4, h.iface._st, s._tcb) == 2 + n) == short, n
+        h.run()
+
+
 def test_what_can_not_be_is_declined():
     # Nothing of these leads here, and what is declined is unchanged.
     w = Shaken(4000, 5, 1)
@@ -356,6 +478,8 @@ def test_what_is_plain_takes_the_short_way():
             h, p, s = w.pair[1]
             s.timeout = w.pair[0][2].timeout = 0
             w.both("segment", "PA", 1, 1, 1, 65535, 0, 1)  # so that the connection is known
+            # What comes twice is reported, and then forgotten.
+            w.both("segment", "PA", 1, 1, 1, 65535, 0, 1)
             long_way = []
             receiving, sending = thumb._RECEIVING, thumb.SENDING
             # A handler's answers are sent in two pieces where the ring ends.
