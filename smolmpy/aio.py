@@ -86,16 +86,18 @@ def start(interrupt=None, interval=10):
     """Makes the interface's task; asyncio.run() runs it. Returns the tasks, for cancel().
 
     interrupt: the chip's interrupt line, a machine.Pin, or an asyncio.ThreadSafeFlag that an
-    interrupt sets; the device's descriptor serves on a host. Without one the device is looked at
-    every `interval` ms.
+    interrupt sets; by default the device's own, if it has one, and on a host its descriptor.
+    Without any the device is looked at every `interval` ms.
     """
-    fd = net.iface.device.fileno() if hasattr(net.iface.device, "fileno") else -1
+    device = net.iface.device
+    fd = device.fileno() if hasattr(device, "fileno") else -1
     tasks = []
+    if interrupt is None and hasattr(getattr(device, "interrupt", None), "irq"):
+        interrupt = device.interrupt
     if interrupt is not None:
         flag = interrupt
         if not hasattr(flag, "wait"):
             flag = asyncio.ThreadSafeFlag()
-            device = net.iface.device
             if getattr(device, "interrupt", None) is interrupt:
                 device.irq(lambda _: flag.set())  # which tells the driver as well
             else:

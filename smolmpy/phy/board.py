@@ -7,9 +7,12 @@ A board's `smolmpy_board` names the driver, the bus and the pins:
     )
 """
 
-import sys
+from micropython import const
 
 from ..wire.address import format_mac, local_mac, parse_mac
+
+_POLL = const(3)  # MicroPython's MP_STREAM_POLL
+_RX_FRAMES = const(13)  # a word of the driver's state
 
 
 def _unique_id():
@@ -36,16 +39,35 @@ def _woken(pin):
     """There is nothing to do: the interrupt itself ends the rest."""
 
 
+def _sleeper(pending):
+    # A function that sleeps for so many ms, or until pending() is true: select.poll() asks an
+    # object like this whenever an interrupt, of a pin or of any kind, has ended its sleep.
+    from io import IOBase
+    from select import POLLIN, poll
+
+    class Frames(IOBase):
+        def ioctl(self, request, flags):
+            return flags if request == _POLL and pending() else 0
+
+    poller = poll()
+    poller.register(Frames(), POLLIN)
+    poller.ipoll(0)  # what it allocates, it does now
+    return poller.ipoll
+
+
 class Board:
     """A board with a chip: `wires()` makes the bus, and the pins cs, reset and interrupt, the last
-    two perhaps None. `rest()` is called while nothing is to be done, and returns soon."""
+    two perhaps None. `rest()` is called while nothing is to be done, and returns soon; None: the
+    firmware's select.poll() sleeps until an interrupt, of the chip or of a timer."""
 
-    def __init__(self, driver, wires, ticks_ms, rest):
+    def __init__(self, driver, wires, ticks_ms, rest=None):
         self._driver = driver
         self._wires = wires
         self._ticks = ticks_ms
         self._rest = rest
         self._chip = None
+        self._sleep = None
+        self._frames = 0
 
     def device(self, mac=None, **options):
         """The board's Ethernet device. Raises OSError where the chip does not answer.
@@ -59,20 +81,33 @@ class Board:
         chip = self._driver(spi, cs, reset, interrupt, mac=mac, ticks_ms=self._ticks, **options)
         if hasattr(interrupt, "irq"):
             chip.irq(_woken)
+            if self._rest is None:
+                self._sleep = _sleeper(chip.pending)
         print("%s at %s, %s" % (self._driver.__name__, _rate(spi), format_mac(mac)))
         self._chip = chip
         return chip
 
     def wait(self, device, ms):
         """Sleeps until a frame may be waiting or `ms` have passed (-1: no limit), but a second at
-        most, so that a chip that was lost is found. Allocates nothing."""
+        most, so that a chip that was lost is found; without an interrupt pin a millisecond at
+        most. Allocates nothing."""
         if ms < 0 or ms > 1000:
             ms = 1000
         chip = self._chip
-        ticks = self._ticks
-        start = ticks()
-        while not chip.pending() and (ticks() - start) & 0x1FFFFFFF < ms:
-            self._rest()
+        if self._sleep is not None:
+            if ms and (not chip.waiting[0] or not chip.pending()):
+                self._sleep(ms)
+        elif self._rest is None:
+            # Nobody tells: the chip is asked again at once while frames come, else in a moment.
+            frames = chip.waiting[_RX_FRAMES]
+            if ms and frames == self._frames:
+                chip._sleep(1)
+            self._frames = frames
+        else:
+            ticks = self._ticks
+            start = ticks()
+            while not chip.pending() and (ticks() - start) & 0x1FFFFFFF < ms:
+                self._rest()
 
 
 def on_spi(driver, bus, baudrate, cs, reset=None, interrupt=None, **pins):
@@ -82,9 +117,9 @@ def on_spi(driver, bus, baudrate, cs, reset=None, interrupt=None, **pins):
     sck, mosi and miso where the bus has none of its own; cs, reset and interrupt of the chip, of
     which the last two may be None. Nothing is touched before `device()` is called.
     """
-    from time import sleep_ms, ticks_ms
+    from time import ticks_ms
 
-    from machine import SPI, Pin, idle
+    from machine import SPI, Pin
 
     def wires():
         # The least that a bus is told: an STM32 has another mode by default.
@@ -103,7 +138,5 @@ def on_spi(driver, bus, baudrate, cs, reset=None, interrupt=None, **pins):
             None if interrupt is None else Pin(interrupt, Pin.IN, Pin.PULL_UP),
         )
 
-    # On an ESP32 the other tasks want their time.
-    rest = (lambda: sleep_ms(1)) if sys.platform == "esp32" else idle
-    board = Board(driver, wires, ticks_ms, rest)
+    board = Board(driver, wires, ticks_ms)
     return board.device, board.wait, ticks_ms

@@ -491,15 +491,16 @@ def deaf_asyncio(name):
         start = m.now
         net.rest()
         assert m.now - start <= 1000000000
-        # The pin wakes the task, and the driver hears of it.
-        aio.start(m.intn)
-        net.pump()
-        net.pump()
-        assert k.driver.waiting[0] == 0
-        m.inject(frame(60))
-        assert k.driver.waiting[0] == 1
-        net.pump()
-        assert k.count("rx_frames") == 2
+        # The pin wakes the task, whether it is named or the device's own, and the driver hears.
+        for n, pin in enumerate((None, m.intn)):
+            aio.start(pin)
+            net.pump()
+            net.pump()
+            assert k.driver.waiting[0] == 0
+            m.inject(frame(60))
+            assert k.driver.waiting[0] == 1
+            net.pump()
+            assert k.count("rx_frames") == n + 2
     finally:
         aio.asyncio.new_event_loop()
         net.iface = None

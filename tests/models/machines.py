@@ -110,6 +110,28 @@ class Machine:
         self.unique_id = lambda: UNIQUE
 
 
+class Select:
+    """The module `select`: poll() asks the objects of a program whenever the processor wakes."""
+
+    POLLIN = 1
+
+    def __init__(self, rig):
+        class Poll:
+            def register(self, obj, flags):
+                self._ioctl = obj.ioctl
+                self._flags = flags
+
+            def ipoll(self, ms=-1):
+                start = ticks_ms()
+                while not self._ioctl(3, self._flags):
+                    if 0 <= ms <= (ticks_ms() - start) & 0x3FFFFFFF:
+                        break
+                    rig.idle()
+                return self
+
+        self.poll = Poll
+
+
 class CircuitPython:
     """The modules `board`, `busio`, `digitalio`, `microcontroller` and `supervisor` in one."""
 
@@ -208,6 +230,7 @@ class Clock:
 def install(model, wiring, circuitpython=False):
     rig = Rig(model, wiring)
     sys.modules["machine"] = Machine(rig)
+    sys.modules["select"] = Select(rig)
     sys.modules["time"] = Clock(rig)
     other = CircuitPython(rig)
     for name in ("board", "busio", "digitalio", "microcontroller", "supervisor"):
