@@ -4,9 +4,10 @@ Registers are named as in the W5100S data sheet. What differs from the W5500 is 
 is an opcode and a 16-bit address, memory is 8 KB each way, and a frame that reaches the end of a
 ring is moved in two transactions. The pieces of such a frame begin at any byte of the caller's
 buffer, and views of every byte would cost too much: what lies between the end of the ring and the
-next step of 32 bytes goes through a small buffer, and the rest follows in steps.
+next step of 32 bytes goes through a small buffer, and the rest follows to the end of the caller's.
 """
 
+import micropython
 from micropython import const
 
 from .w5500 import W5500
@@ -38,6 +39,7 @@ _TX_ROOM = const(3)
 _READ_AT = const(25)
 _WRITE_AT = const(26)
 _HEAD = const(14)
+_RX_AT = const(19)
 
 _RING = const(0x1FFF)
 _RX_HIGH = const(0x60)
@@ -102,48 +104,59 @@ class W5100S(W5500):
         return super()._put_mac()
 
     def _views(self, buf):
-        # Behind the beginnings of the buffer its steps of 32 bytes.
+        # Behind the beginnings of the buffer its ends, in steps of 32 bytes as well.
         views = super()._views(buf)
         room = min(len(buf), 1514)
         if len(views) == _beginnings(room):
             view = memoryview(buf)
-            views += [view[at : min(at + 32, room)] for at in range(0, room, 32)]
+            views += [view[at:room] for at in range(0, room, 32)]
         return views
 
-    def _take_round(self, most):
+    @micropython.viper
+    def _take_round(self, most: int) -> int:
         # Reads a frame that may reach the end of the ring: its length, or -1 if it cannot be.
-        state = self._state
-        offset = state[_READ_AT] & _RING
-        box = self._box
-        self._open_ring(self._rx_open, offset, _RX_HIGH)
-        self._rx_piece(box, _HEAD + 3, 1)
-        if offset == _RING:
-            self._cs(1)
-            self._open_ring(self._rx_open, 0, _RX_HIGH)
-        self._rx_piece(box, _HEAD + 4, 1)
-        if offset == _RING - 1:
-            self._cs(1)
-            self._open_ring(self._rx_open, 0, _RX_HIGH)
-        length = (box[_HEAD + 3] << 8 | box[_HEAD + 4]) - 2
+        s = ptr32(self._state)
+        b = ptr8(self._box)
+        offset = s[_READ_AT] & _RING
+        if offset < _RING - 1:
+            b[_RX_AT + 1] = offset >> 8 | _RX_HIGH
+            b[_RX_AT + 2] = offset & 0xFF
+            self._cs(0)
+            self._exchange(self._rx_command, self._rx_head)
+        else:
+            self._open_ring(self._rx_open, offset, _RX_HIGH)
+            self._rx_piece(self._box, _HEAD + 3, 1)
+            if offset == _RING:
+                self._cs(1)
+                self._open_ring(self._rx_open, 0, _RX_HIGH)
+            self._rx_piece(self._box, _HEAD + 4, 1)
+            if offset == _RING - 1:
+                self._cs(1)
+                self._open_ring(self._rx_open, 0, _RX_HIGH)
+        length = (b[_HEAD + 3] << 8 | b[_HEAD + 4]) - 2
         if length < _MIN or length > _TAGGED or length + 2 > most:
             length = -1
-        elif length <= state[_RX_ROOM]:
+        elif length <= s[_RX_ROOM]:
             self._take_rest((offset + 2) & _RING, length)
         self._cs(1)
         return length
 
-    def _take_rest(self, offset, length):
+    @micropython.viper
+    def _take_rest(self, offset: int, length: int):
         # The rest of a frame, from `offset` of the ring, where the chip's address stands already.
         way = self._way_in
         buf = way[0]
         views = way[1]
-        steps = _beginnings(self._state[_RX_ROOM])
+        read = self._read
         room = _RING + 1 - offset  # before the end of the ring
+        if (length + 31) & ~31 <= room:
+            read(views[(length + 31) >> 5])
+            return
         if length < room:
             room = length
         at = room & ~31
         if at:
-            self._read(views[at >> 5])
+            read(views[at >> 5])
         self._rx_piece(buf, at, room - at)
         if length == room:
             return
@@ -153,24 +166,28 @@ class W5100S(W5500):
         if at > length:
             at = length
         self._rx_piece(buf, room, at - room)
-        while at < length:
-            self._read(views[steps + (at >> 5)])
-            at += 32
+        if at < length:
+            read(views[int(_beginnings(self._state[_RX_ROOM])) + (at >> 5)])
 
-    def _put_round(self, length):
+    @micropython.viper
+    def _put_round(self, length: int):
         # Writes a frame that may reach the end of the ring.
         way = self._way_out
         buf = way[0]
         views = way[1]
-        steps = _beginnings(self._state[_TX_ROOM])
-        offset = self._state[_WRITE_AT] & _RING
+        write = self._write
+        offset = int(self._state[_WRITE_AT]) & _RING
         self._open_ring(self._tx_open, offset, _TX_HIGH)
         room = _RING + 1 - offset
+        if (length + 31) & ~31 <= room:
+            write(views[(length + 31) >> 5])
+            self._cs(1)
+            return
         if length < room:
             room = length
         at = room & ~31
         if at:
-            self._write(views[at >> 5])
+            write(views[at >> 5])
         self._tx_piece(buf, at, room - at)
         if length > room:
             self._cs(1)
@@ -179,9 +196,8 @@ class W5100S(W5500):
             if at > length:
                 at = length
             self._tx_piece(buf, room, at - room)
-            while at < length:
-                self._write(views[steps + (at >> 5)])
-                at += 32
+            if at < length:
+                write(views[int(_beginnings(self._state[_TX_ROOM])) + (at >> 5)])
         self._cs(1)
 
     def _open_ring(self, command, offset, high):
@@ -191,26 +207,38 @@ class W5100S(W5500):
         self._cs(0)
         self._write(command)
 
-    def _rx_piece(self, buf, at, n):
+    @micropython.viper
+    def _rx_piece(self, buf, at: int, n: int):
         # Fewer than 32 bytes, exactly.
-        piece = self._piece
-        for power in range(5):
-            k = 1 << power
-            if n & k:
-                self._read(self._powers[power])
-                for i in range(k):
-                    buf[at + i] = piece[i]
-                at += k
+        b = ptr8(buf)
+        p = ptr8(self._piece)
+        powers = self._powers
+        power = 0
+        while n >> power:
+            if n >> power & 1:
+                self._read(powers[power])
+                i = 0
+                while i < 1 << power:
+                    b[at] = p[i]
+                    at += 1
+                    i += 1
+            power += 1
 
-    def _tx_piece(self, buf, at, n):
-        piece = self._piece
-        for power in range(5):
-            k = 1 << power
-            if n & k:
-                for i in range(k):
-                    piece[i] = buf[at + i]
-                self._write(self._powers[power])
-                at += k
+    @micropython.viper
+    def _tx_piece(self, buf, at: int, n: int):
+        b = ptr8(buf)
+        p = ptr8(self._piece)
+        powers = self._powers
+        power = 0
+        while n >> power:
+            if n >> power & 1:
+                i = 0
+                while i < 1 << power:
+                    p[i] = b[at]
+                    at += 1
+                    i += 1
+                self._write(powers[power])
+            power += 1
 
     @property
     def speed(self):

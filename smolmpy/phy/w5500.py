@@ -8,7 +8,8 @@ RECV), fewer when several wait, and three to five to send (frame, registers unle
 forgotten unless it was, Sn_TX_WR, SEND). One burst over all registers of the socket tells whether
 the chip is alive, what was received and what was sent, since an SPI transaction costs a board as
 much time as a hundred bytes. It comes after the frame: a chip that was reset meanwhile has sent
-something else.
+something else. Who sends looks at the first four only: few enough bytes for a port to move them
+without its DMA.
 
 The chip's memory has room for a frame while another is on the line, so a frame is written first,
 and then, if need be, the end of the last one is awaited. The hardware pads short frames.
@@ -78,6 +79,7 @@ _SEND_AT = const(29)  # to Sn_CR
 _TX_AT = const(33)
 _REGS = const(36)  # the burst over Sn_MR to Sn_RX_WR
 _BURST = const(47)
+_BRIEF = const(7)
 _BOX = const(83)
 _AT_MR = const(39)
 _AT_IR = const(41)
@@ -194,6 +196,10 @@ class W5500(SPIChip):
         self._regs = box[_REGS:]
         self._ask = bytearray(_BURST)
         self._aim(self._ask, _SOCKET, _SN_MR, False)
+        # Of these registers the first four, which tell whether a frame has left.
+        self._regs_sent = box[_REGS : _REGS + _BRIEF]
+        self._ask_sent = bytearray(_BRIEF)
+        self._aim(self._ask_sent, _SOCKET, _SN_MR, False)
         box[_RECV_AT + 3] = _RECV
         box[_SEND_AT + 3] = _SEND
         self._one = bytearray(4)
@@ -228,11 +234,11 @@ class W5500(SPIChip):
             self._cs,
             self._write,
             self._exchange,
-            self._ask,
-            self._regs,
             self._clear,
         )
         self._parts_in = common + (
+            self._ask,
+            self._regs,
             self._read,
             self._rx_command,
             self._rx_head,
@@ -241,7 +247,13 @@ class W5500(SPIChip):
             self.interrupt,
             self._ticks,
         )
-        self._parts_out = common + (self._tx_command, self._tx_wr, self._send)
+        self._parts_out = common + (
+            self._ask_sent,
+            self._regs_sent,
+            self._tx_command,
+            self._tx_wr,
+            self._send,
+        )
         self._way_in = (None, None) + self._parts_in
         self._way_out = (None, None) + self._parts_out
 
@@ -414,9 +426,9 @@ class W5500(SPIChip):
             cs,
             write,
             exchange,
+            clear,
             ask,
             regs,
-            clear,
             read,
             command,
             head,
@@ -560,9 +572,9 @@ class W5500(SPIChip):
             cs,
             write,
             exchange,
+            clear,
             ask,
             regs,
-            clear,
             command,
             tx_wr,
             send,

@@ -949,6 +949,7 @@ def egress(socket) -> int:
         st[at] = marks
         if not marks and st[_SLOTS] <= 16:
             st[_WORK] = 0
+    ready = 0
     count = 0
     while True:
         n = int(plan(l4, state, tcb)) - 2
@@ -962,7 +963,9 @@ def egress(socket) -> int:
         hop_limit = t[_T_HOP_LIMIT]
         length = int(write_head(frame, state, n + 20, (hop_limit << 8) | _TCP))
         if length:
-            transmit, view = iface._way_out
+            if not ready:
+                transmit, view = iface._way_out
+                ready = 1
             st[_SENDING] = 1
             result = int(transmit(view, length))
             st[_SENDING] = 0
