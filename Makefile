@@ -21,7 +21,7 @@ CHIP ?= w5500
 VERSION ?= oldest
 export MICROPYTHON MICROPYTHON_SRC
 
-.PHONY: help run serve firmware board-run pico-run pico-install size bench bench-docs bench-check mutants netsim test lint format deps clean
+.PHONY: help run serve firmware board-run pico-run pico-install pico-bench size bench bench-docs bench-check mutants netsim test lint format deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +44,9 @@ pico-run: ## run examples/server.py on an emulated Pico and its real firmware; t
 
 pico-install: ## measure the ways of installing on the emulated Pico; write README.md's table
 	@$(PYTHON) -m tools.pico_install --write
+
+pico-bench: ## measure times on the emulated Pico by its own clock; write docs/pico.md's tables
+	@$(PYTHON) -m tools.pico_bench --write
 
 size: ## print what each module takes of flash and of RAM
 	@$(PYTHON) -m tools.size

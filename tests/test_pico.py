@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from test_conformance import read_report
-from tools import compilers, exchange, netns, pico, pico_install, rp2
+from tools import compilers, exchange, netns, pico, pico_bench, pico_install, rp2
 from tools.common import ROOT, run
 from tools.host import ADDRESS, LINUX, PORT
 from tools.pico import Pico
@@ -74,6 +74,55 @@ def test_time_passes_as_on_the_wall(firmware):
         after = board.statistics()
         passed = {name: after[name] - before[name] for name in ("emulated", "wall")}
         assert 1.9 < passed["emulated"] <= passed["wall"] + 0.1
+
+
+# Requests that come at each moment at which a board may be about to fall asleep: 10 to 800 us
+# after its last answer began to leave.
+_SWEEP = {"op": "ping", "size": 98, "count": 380, "pause": 0.01, "more": 0.0021}
+_REST = {"op": "idle", "ms": 3000}
+
+
+def _bench(version, *arguments):
+    """Results of a plan, as `(operation, shares)`. In the sweep nobody waits for an answer until
+    something else wakes the board."""
+    plan, *rest = arguments
+    found = pico_bench.run("w5500", plan, *rest, version=version)
+    for result in found["results"]:
+        if "pause" in result:
+            assert max(passed["time"] for passed in result["passed"]) < 2e6
+    return [(result["op"], pico_bench.mean(result)) for result in found["results"]]
+
+
+@pytest.mark.parametrize("version", rp2.VERSIONS)
+def test_streams_fill_the_bus_and_the_idle_sleep(firmware, version):
+    """`make pico-bench`: three quarters of what SPI can carry; and nobody is awake for nothing."""
+    firmware(version)
+    streams = [operation for operation, _ in pico_bench.OPERATIONS if "bytes" in operation]
+    found = _bench(version, [_REST, *streams, _SWEEP, _REST])
+    assert [op for op, _ in found] == ["idle", "sink", "source", "ping", "idle"]
+    for op, shares in found:
+        if op == "idle":
+            assert shares["asleep"] > 0.99, shares
+        elif op != "ping":
+            assert shares["spi"] > 0.75, (op, shares)
+
+
+@pytest.mark.parametrize(
+    "program, wired, asleep", [("board", False, 0.8), ("aio", True, 0.98), ("aio", False, 0.6)]
+)
+def test_other_ways_to_wait(firmware, program, wired, asleep):
+    """A board without the chip's interrupt, and asyncio."""
+    firmware()
+    plan = [_REST, _SWEEP] if wired else [_REST]
+    for op, shares in _bench("oldest", plan, program, wired):
+        assert op == "ping" or shares["asleep"] > asleep, shares
+
+
+def test_measured_again_it_is_the_same(firmware):
+    firmware()
+    plan = [operation for operation, _ in pico_bench.OPERATIONS if "bytes" not in operation]
+    first, second = [pico_bench.run("w5100s", plan)["results"] for _ in range(2)]
+    assert first == second
 
 
 _LEAVE_AND_RETURN = """

@@ -193,15 +193,17 @@ class Pico(Repl):
     """A Pico with the firmware `image` (a .bin file) and an Ethernet `chip` of CHIPS, or None.
 
     `tap`: the name of the tap that is the chip's network. `flash`: what flash_image() or `flash()`
-    returned.
+    returned. `plan`: what a peer within the emulation does instead of a tap (tests/pico/peer.mjs);
+    then its time does not wait for ours, and the program is a main.py in the flash.
     """
 
-    def __init__(self, image, chip="w5500", tap=None, flash=None):
+    def __init__(self, image, chip="w5500", tap=None, flash=None, plan=None):
         super().__init__(slow=_SLOW)
         self._image = image
         self._chip = chip
         self._tap = tap
         self._flash = flash
+        self._plan = plan
         self._process = None
         self._lines = queue.Queue()
         self._open_fds = []
@@ -220,6 +222,8 @@ class Pico(Repl):
                 "chip": self._chip or "none",
                 "console": master,
             }
+            if self._plan:
+                settings["plan"] = self._plan
             passed = [master]
             if self._tap:
                 tap = netns.open_tap(self._tap)
@@ -300,14 +304,21 @@ class Pico(Repl):
     def _ask(self, question):
         self._process.stdin.write(question + "\n")
         self._process.stdin.flush()
+        return self._answer(60)
+
+    def _answer(self, timeout):
         while True:
-            line = self._next_line(60)
+            line = self._next_line(timeout)
             if line.startswith("{"):
                 return json.loads(line)
 
     def statistics(self):
         """Counts of the chip, `errors` (what the host did that the data sheet forbids), times."""
         return self._ask("stats")
+
+    def results(self):
+        """Statistics at the end of the plan, with `results` of each of its operations."""
+        return self._answer(60 * _SLOW)
 
     def flash(self):
         """What is in the flash now."""

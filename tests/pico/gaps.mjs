@@ -80,10 +80,12 @@ export class Pacer {
   static NAP = 100e6; // ns after which a core that waits looks again, as WFE and WFI may do (ARMv6-M
   // Architecture Reference Manual, B1.5.17, B1.5.18)
 
-  // `outside` is called between batches.
-  constructor(rp2040, clock, flash, outside) {
-    Object.assign(this, { rp2040, clock, flash, outside });
+  // `outside` is called between batches. `free`: nobody lives outside, and time need not wait for
+  // the wall clock.
+  constructor(rp2040, clock, flash, outside, free = false) {
+    Object.assign(this, { rp2040, clock, flash, outside, free });
     this.instructions = 0;
+    this.asleep = 0; // ns of the machine's time in which none ran
     this.busy = 0; // ns of the wall clock in which instructions ran
     this.offset = 0; // the wall clock when the machine's time was 0
     this.timer = null;
@@ -112,7 +114,12 @@ export class Pacer {
   }
 
   #sleep(nanos) {
-    if (this.rp2040.core.waiting) this.clock.tick(Math.min(nanos, this.#untilAlarm()));
+    if (this.rp2040.core.waiting) this.#pass(Math.min(nanos, this.#untilAlarm()));
+  }
+
+  #pass(nanos) {
+    this.asleep += nanos;
+    this.clock.tick(nanos);
   }
 
   #run() {
@@ -128,9 +135,9 @@ export class Pacer {
     while (n < Pacer.BATCH) {
       if (core.waiting) {
         const next = this.#untilAlarm();
-        pause = clock.nanos + next - (this.wall() - this.offset);
+        if (!this.free) pause = clock.nanos + next - (this.wall() - this.offset);
         if (pause > 0) break;
-        clock.tick(next);
+        this.#pass(next);
         n++;
       } else if (core.PC <= flash.highest && flash.step()) {
         n++;

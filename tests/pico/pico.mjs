@@ -4,7 +4,9 @@
 //   node pico.mjs SETTINGS
 //
 // SETTINGS is JSON: `firmware`, a .bin file; `bootrom`, a JSON file with its words; `chip`, w5500,
-// w5100s, enc28j60 or none; `console` and `tap`, open file descriptors; `flash`, an image of it.
+// w5100s, enc28j60 or none; `console` and `tap`, open file descriptors; `flash`, an image of it;
+// `plan`, what a peer in the emulator's time is to do instead of a tap (peer.mjs), whose results are
+// a line of JSON as soon as they are there.
 // On its standard output it says `ready` when the USB serial line is there. Each line of its input
 // is answered by a line: `stats` by JSON; `flash FILE` writes the flash to FILE. It ends with its
 // input.
@@ -13,6 +15,7 @@ import readline from 'node:readline';
 import { LogLevel, ConsoleLogger, Simulator } from 'rp2040js';
 import { ENC28J60 } from './enc28j60.mjs';
 import { FlashRoutines, Pacer, SerialHost } from './gaps.mjs';
+import { Meter, Peer } from './peer.mjs';
 import { W5100S } from './w5100s.mjs';
 import { W5500 } from './w5500.mjs';
 
@@ -28,14 +31,20 @@ mcu.loadBootrom(Uint32Array.from(JSON.parse(fs.readFileSync(settings.bootrom))))
 if (settings.flash) mcu.flash.set(fs.readFileSync(settings.flash));
 mcu.flash.set(fs.readFileSync(settings.firmware));
 const flash = new FlashRoutines(mcu, clock);
-const pacer = new Pacer(mcu, clock, flash, exchange);
+const pacer = new Pacer(mcu, clock, flash, exchange, !!settings.plan);
 
 // The chip.
 const spi = mcu.spi[0];
 let chip = null;
+// A level that is told again is another edge to rp2040js.
+let level = null;
+function drive(value) {
+  if (value !== level) mcu.gpio[INT].setInputValue(value);
+  level = value;
+}
 if (settings.chip in CHIPS) {
   chip = new CHIPS[settings.chip](clock, {
-    int: (level) => mcu.gpio[INT].setInputValue(level),
+    int: drive,
     out: transmit,
     hz: () => spi.clockFrequency,
   });
@@ -54,9 +63,18 @@ if (settings.chip in CHIPS) {
   };
 }
 
+// The peer.
+let peer = null;
+if (settings.plan) {
+  const meter = new Meter(clock, pacer, chip, () => spi.clockFrequency);
+  peer = new Peer(clock, { chip, meter, bit: settings.chip === 'enc28j60' ? 100 : 10 });
+  peer.run(settings.plan, (results) => console.log(JSON.stringify({ ...statistics(), results })));
+}
+
 // The tap: what came waits until the emulation looks.
 const arrived = [];
 function transmit(frame) {
+  if (peer) return peer.receive(frame);
   if (settings.tap === undefined) return;
   try {
     fs.writeSync(settings.tap, frame);
@@ -104,7 +122,7 @@ function readAlways(fd, size, take) {
     });
   next();
 }
-readAlways(settings.console, 4096, (bytes) => serial.write(bytes));
+if (!peer) readAlways(settings.console, 4096, (bytes) => serial.write(bytes));
 if (settings.tap !== undefined) readAlways(settings.tap, 2048, (frame) => arrived.push(frame));
 
 // What the parent asks.
