@@ -48,7 +48,6 @@ def keyed_hash(r0, r1):
     bl(WORD)
     mov(r1, 0xFF)
     eor(r6, r1)
-    mov(r1, 0)
     mov(r2, 4)
     bl(ROUND)
     eor(r5, r7)
