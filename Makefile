@@ -8,6 +8,7 @@
 #            UPDATE=1                          bench-check: make what is counted the budget
 #            SAMPLE=200 SEED=1 LEAST=90        mutants: how many (0: all), which, percent to reach
 #            PATHS=smolmpy/iface/arp.py        mutants: what is changed
+#            NAME=predict CHANGES=50           thumb: which routine or module, how many changes
 
 PYTHON ?= python3
 TAP ?= tap0
@@ -16,12 +17,14 @@ SAMPLE ?= 200
 SEED ?= 1
 LEAST ?= 90
 PATHS ?=
+NAME ?=
+CHANGES ?= 0
 BOARD ?= MPS2_AN385
 CHIP ?= w5500
 VERSION ?= oldest
 export MICROPYTHON MICROPYTHON_SRC
 
-.PHONY: help run serve firmware board-run pico-run pico-install pico-bench size bench bench-docs bench-check mutants netsim test lint format deps clean
+.PHONY: help run serve firmware board-run pico-run pico-install pico-bench size bench bench-docs bench-check mutants thumb netsim test lint format deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -68,6 +71,9 @@ test: ## run every test on every target (as root on Debian or Ubuntu: install wh
 
 mutants: ## change the stack, one thing at a time, and list the changes that no scenario notices
 	@$(PYTHON) -m tools.mutants --sample $(SAMPLE) --seed $(SEED) --least $(LEAST) $(PATHS)
+
+thumb: ## run a routine in inline assembly, and change it, on this machine, in seconds
+	@$(PYTHON) -m tools.thumb_try --changes $(CHANGES) --seed $(SEED) $(NAME)
 
 lint: ## check style and spelling
 	@$(PYTHON) -m tools.lint

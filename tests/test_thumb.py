@@ -1,8 +1,8 @@
 """Inline assembly for Thumb: its machine code, read (tools/thumb.py) and run (tests/thumb).
 
-A change is tried in seconds:
+A routine is tried in seconds:
 
-    build/venv/bin/python -m pytest tests/test_thumb.py -k header
+    make thumb NAME=predict CHANGES=20
 
 The walks of the conformance suite and those of tests/thumb run against the portable editions; all
 of them together have to run every instruction and to take every branch both ways. A longer run:
@@ -12,13 +12,14 @@ SMOLMPY_SEED=1, 2 and so on.
 import functools
 import json
 import os
+import sys
 
 import pytest
 
 import targets
 from test_conformance import read_report
-from tools import compilers, native_code, thumb, unixport
-from tools.common import BUILD, ROOT
+from tools import compilers, native_code, thumb, thumb_changes, unixport
+from tools.common import BUILD, ROOT, run
 
 _CONFORMANCE = ROOT / "tests" / "conformance"
 _HERE = ROOT / "tests" / "thumb"
@@ -159,3 +160,38 @@ def test_what_has_not_been_run_is_found(tmp_path):
     assert [text.split(": ")[1:] for text in routine.uncovered([first, last, back, end])] == [
         ["beq(A)", "never taken"]
     ]
+
+
+def test_what_is_changed(tmp_path):
+    path = tmp_path / "sample.py"
+    body = (
+        "cmp(r0, 255)\n    bcs(A)\n    push({r0})\n    adc(r1, r0)\n    pop({r0})\n    label(A)\n"
+    )
+    path.write_text(f"@micropython.asm_thumb\ndef f(r0, r1):\n    {body}")
+    routine = thumb.routines(path)["f"]
+    found = thumb_changes.changes(routine)
+    assert [text.split(": ", 1)[1] for text, _ in found] == [
+        "cmp(r0, 255): one less",
+        "cmp(r0, 255): left out",
+        "bcs(A): bcc",
+        "bcs(A): bhi",
+        "bcs(A): bge",
+        "bcs(A): never taken",
+        "bcs(A): always taken",
+        "adc(r1, r0): sbc",
+        "adc(r1, r0): without the carry",
+        "adc(r1, r0): left out",
+    ]
+    for _, code in found:
+        assert len(code) == len(routine.code) and code != routine.code
+    at = {text: offset for offset, (_, text) in routine.lines.items()}
+    always = thumb.decode(found[6][1], at["bcs(A)"])
+    assert (always.kind, always.target) == ("b", routine.instructions[at["bcs(A)"]].target)
+
+
+def test_a_routine_is_tried(need):
+    """And each change of this one is noticed."""
+    need(targets.get, "thumb-m0")
+    output = run(sys.executable, "-m", "tools.thumb_try", "keyed_hash", "--changes", 1000)
+    assert "71 of 71 instructions run, 1 of 1 branches both ways" in output
+    assert "changes tried, 0 not noticed" in output

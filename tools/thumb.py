@@ -195,9 +195,10 @@ class Routine:
                 return offsets
             at += found.size
 
-    def uncovered(self, steps):
-        """What has not been run, as lines of text, where `steps` are the pairs (beginning of a
-        block, beginning of the one that was run next)."""
+    def _covered(self, steps):
+        """({offset of an instruction that has been run}, {offset of a branch: {whether it was
+        taken}}), where `steps` are the pairs (beginning of a block, beginning of the one that was
+        run next)."""
         run = set()
         taken = {at: set() for at, found in self.instructions.items() if found.kind == "if"}
         for before, after in steps:
@@ -205,11 +206,25 @@ class Routine:
             last = self.block(before)[-1]
             if last in taken:
                 taken[last].add(after == self.instructions[last].target)
+        return run, taken
+
+    def uncovered(self, steps):
+        """What has not been run, as lines of text."""
+        run, taken = self._covered(steps)
         problems = {at: "never run" for at in self.instructions if at not in run}
         for at, ways in taken.items():
             if at in run and len(ways) < 2:
                 problems[at] = "always taken" if True in ways else "never taken"
         return [f"{self.line(at)}: {what}" for at, what in sorted(problems.items())]
+
+    def summary(self, steps):
+        """How much has been run, as text."""
+        run, taken = self._covered(steps)
+        both = sum(len(ways) == 2 for ways in taken.values())
+        return (
+            f"{len(run)} of {len(self.instructions)} instructions run, "
+            f"{both} of {len(taken)} branches both ways"
+        )
 
 
 def modules():

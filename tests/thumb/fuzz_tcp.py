@@ -186,6 +186,12 @@ class Shaken(Walk):
             self.both("odd", ("UA", "EA", "A")[r.below(3)], (29, 29, 16)[r.below(3)])
         elif what == 14:
             self.both("damaged", r.below(2) * 9, r.below(16))
+        elif what == 16:
+            # An acknowledgment that was there before, or one with text or with another window.
+            una = (s._tcb[thumb._T_SND_UNA] - s._tcb[thumb._T_ISS]) & M32
+            window = s._tcb[thumb._T_SND_WND] >> (s._tcb[thumb._T_SHIFTS] & 0xFF)
+            window = min(window + (r.below(4) == 0), 65535)
+            self.both("segment", "A", p.seq, una, r.below(4) == 0, window, 0, 1)
         elif what == 15 or self.refused:
             # The device is full for a while.
             self.refused = r.below(2)
