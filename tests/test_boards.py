@@ -17,7 +17,7 @@ from tools import bytecode, exchange, source
 from tools.common import ROOT
 from tools.host import ADDRESS, PORT, Host
 
-CHIPS = {"W5500": "w5500", "W5100S": "w5100s", "ENC28J60": "enc28j60"}
+CHIPS = {"W5500": "w5500", "W5100S": "w5100s", "W6100": "w6100", "ENC28J60": "enc28j60"}
 SIGNALS = {
     "MISO": "miso", "SO": "miso", "MOSI": "mosi", "SI": "mosi",
     "SCK": "sck", "CS": "cs", "RST": "rst", "INT": "int",
@@ -26,7 +26,7 @@ SMALL = {"NUCLEO_F446RE_W5500"}
 XTENSA = {"ESP32_W5500", "ESP32_S3_ETH", "T_ETH_LITE_S3"}
 # Where a driver of MicroPython finds the pins of a bus by its number.
 FIXED = {"NUCLEO_F446RE_W5500": {"sck", "mosi", "miso"}}
-CLOCKS = {"w5500": 33_300_000, "w5100s": 33_300_000, "enc28j60": 20_000_000}
+CLOCKS = {"w5500": 33_300_000, "w5100s": 33_300_000, "w6100": 33_300_000, "enc28j60": 20_000_000}
 # Those whose chip is on SPI.
 BOARDS = sorted(
     path.parent.name
@@ -176,7 +176,7 @@ def other_boards():
         yield bus, dict(zip(signals, pins, strict=True))
 
 
-WIRES_LEFT_OUT = [("W5500", ()), ("W5100S", ("rst",)), ("ENC28J60", ("int",))]
+WIRES_LEFT_OUT = [("W6100", ()), ("W5100S", ("rst",)), ("ENC28J60", ("int",))]
 
 
 @pytest.mark.parametrize("chip, without", [*WIRES_LEFT_OUT, ("W5500", ("rst", "int"))])

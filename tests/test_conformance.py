@@ -24,6 +24,14 @@ def _scenarios():
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 yield path.stem, node.name
+            # chip_scenarios.share(MODULE, ...): each function of that which takes a name.
+            call = isinstance(node, ast.Expr) and node.value
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "chip_scenarios.share":
+                shared = _FOLDER / f"{ast.unparse(call.args[0])}.py"
+                for function in ast.parse(shared.read_text()).body:
+                    if isinstance(function, ast.FunctionDef):
+                        if [argument.arg for argument in function.args.args] == ["name"]:
+                            yield path.stem, f"test_{function.name}"
 
 
 def read_report(output):

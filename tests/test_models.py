@@ -9,6 +9,7 @@ from tests.models.enc28j60 import ENC28J60Model
 from tests.models.spi import ModelError
 from tests.models.w5100s import W5100SModel
 from tests.models.w5500 import W5500Model
+from tests.models.w6100 import W6100Model
 
 
 def transfer(model, out):
@@ -462,6 +463,123 @@ def test_w5100s_interrupt_enable():
     assert host.model.intn() == 1
     host.write(0x30, 0x40)
     assert host.model.intn() == 0
+
+
+# ---- W6100 ----
+
+
+class W6100Host(W5500Host):
+    def __init__(self):
+        self.model = W6100Model()
+        self.model.advance(1000)
+
+    def open(self, mode=0x07):
+        for n in range(7, -1, -1):
+            self.write(n * 4 + 1, 0x220, 0 if n else 16)
+            self.write(n * 4 + 1, 0x200, 0 if n else 16)
+        self.write(1, 0, mode)
+        self.write(1, 0x10, 0x01)
+        assert self.read(1, 0x30) == b"\x42"
+
+
+def test_w6100_registers():
+    """Which are there, and which may be read or written."""
+    host = W6100Host()
+    assert host.read(0, 0, 4) == b"\x61\0\x46\x61"
+    assert host.read(0, 0x4200, 2) == b"\x07\xd0"
+    assert host.read(1, 0x200) == host.read(1, 0x220) == b"\x02"
+    for at, why in ((0x18, "not there"), (0x2004, "write-only"), (0x5000, "not there")):
+        with refuses(why):
+            W6100Host().read(0, at)
+    for at, why in ((0, "read-only"), (0x2000, "read-only"), (0x18, "not there")):
+        with refuses(why):
+            W6100Host().write(0, at, 1)
+    for at, why in ((0x20, "read-only"), (0x11, "not there"), (0x02, "not there")):
+        with refuses(why):
+            W6100Host().write(1, at, 1)
+
+
+def test_w6100_locks():
+    """SYSR tells of them; SHAR is written behind NETLCKR, and SYCR0 behind CHPLCKR."""
+    host = W6100Host()
+    assert host.read(0, 0x2000) == b"\xe1"
+    host.write(0, 0x4120, 2)
+    assert host.read(0, 0x4120) == b"\0"
+    host.write(0, 0x41F5, 0x3A)
+    assert host.read(0, 0x2000) == b"\xa1"
+    host.write(0, 0x4120, 2)
+    host.write(0, 0x41F5, 0xC5)
+    assert host.read(0, 0x4120) == b"\x02" and host.read(0, 0x2000) == b"\xe1"
+    host.write(0, 0x2004, 0)
+    host.model.advance(1000)
+    assert host.read(0, 0x4120) == b"\x02"
+    host.write(0, 0x41F4, 0xCE)
+    host.write(0, 0x2004, 0x80)
+    host.model.advance(1000)
+    assert host.read(0, 0x4120) == b"\x02"
+    host.write(0, 0x2004, 0)
+    host.model.advance(1000)
+    assert host.read(0, 0x4120) == b"\0" and host.read(0, 0x2000) == b"\xe1"
+
+
+def test_w6100_sends_and_receives():
+    """Protocol 7; Sn_IR is cleared by Sn_IRCLR; a frame goes round the end of the ring."""
+    with refuses("protocol 4"):
+        W6100Host().open(0x04)
+    host = W6100Host()
+    host.open()
+    for n in range(14):
+        assert host.model.inject(bytes(1200))
+        at = (n + 1) * 1202
+        host.write(1, 0x228, at >> 8, at & 0xFF)
+        host.write(1, 0x10, 0x40)
+        host.model.advance(10)
+    assert host.model.inject(FRAME)
+    at = 14 * 1202
+    assert host.read(3, at, 102) == b"\0\x66" + FRAME
+    assert host.read(1, 0x224, 2) == b"\0\x66" and host.read(1, 0x22C, 2) == bytes(
+        ((at + 102) >> 8, (at + 102) & 0xFF)
+    )
+    host.write(2, 0, *FRAME)
+    host.write(1, 0x20C, 0, 100)
+    host.write(1, 0x10, 0x20)
+    host.model.advance(100)
+    assert host.model.sent == [FRAME]
+    assert host.read(1, 0x20) == b"\x14"
+    host.write(1, 0x28, 0x10)
+    assert host.read(1, 0x20) == b"\x04"
+
+
+def test_w6100_interrupt():
+    """SYCR1.IEN, SIMR, Sn_IMR: all of them."""
+    host = W6100Host()
+    host.open()
+    host.model.inject(FRAME)
+    assert host.model.intn() == 1
+    host.write(0, 0x2114, 1)
+    assert host.model.intn() == 0
+    host.write(0, 0x2005, 0)
+    assert host.model.intn() == 1
+    host.write(0, 0x2005, 0x80)
+    host.write(1, 0x24, 0x10)
+    assert host.model.intn() == 1
+
+
+def test_w6100_filters():
+    """Sn_MR: MF, MMB, MMB6, BRDB."""
+    groups = b"\x01\0\x5e\0\0\1", b"\x33\x33\0\0\0\1"
+    ours, others, everybody = bytes(6), b"\2\0\0\0\0\2", b"\xff" * 6
+    for mode, passed in (
+        (0x07, (True, True, True, True, True)),
+        (0x87, (True, True, True, False, True)),
+        (0xA7, (False, True, True, False, True)),
+        (0x97, (True, False, True, False, True)),
+        (0x47, (True, True, True, True, False)),
+    ):
+        host = W6100Host()
+        host.open(mode)
+        frames = [to + bytes(60) for to in (*groups, ours, others, everybody)]
+        assert tuple(host.model.inject(frame) for frame in frames) == passed, mode
 
 
 # ---- ENC28J60 ----

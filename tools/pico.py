@@ -147,7 +147,7 @@ def files(kind="source", version="oldest", drivers=CHIPS):
     chosen = {}
     for path in sorted((ROOT / "smolmpy").rglob("*.py")):
         name = path.relative_to(ROOT / "smolmpy")
-        others = ("lan9118", "packet", "tap", "stream", "libc", *CHIPS)
+        others = ("lan9118", "packet", "tap", "stream", "libc", "w6100", *CHIPS)
         if name.parts[0] == "phy" and name.stem.startswith(others) and name.stem not in drivers:
             continue
         target = f"lib/smolmpy/{name}"

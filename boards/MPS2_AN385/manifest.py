@@ -16,6 +16,7 @@ _LEFT_OUT = (
     "phy/tap.py",
     "phy/w5100s.py",
     "phy/w5500.py",
+    "phy/w6100.py",
     "sockets/datagram.py",
     "sockets/tcp_prediction.py",
 )

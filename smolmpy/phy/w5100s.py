@@ -63,6 +63,7 @@ class W5100S(W5500):
     _VERSION = 0x51
     _VERSION_AT = _VERR
     _PHY_AT = _PHYSR
+    _PHY_SLOW = 6
     # A frame that begins after these positions, with its length or rounded up, may reach the end.
     _GEOMETRY = (8192, 1, _RING, _RING - _TAGGED - 34, _RING - 1514 - 32, _RX_HIGH, _TX_HIGH)
 
@@ -239,12 +240,3 @@ class W5100S(W5500):
                     i += 1
                 self._write(powers[power])
             power += 1
-
-    @property
-    def speed(self):
-        """10 or 100 Mbit/s."""
-        return 10 if self._get(_COMMON, _PHYSR) & 2 else 100
-
-    @property
-    def full_duplex(self):
-        return not self._get(_COMMON, _PHYSR) & 4

@@ -159,7 +159,10 @@ class W5500(SPIChip):
     _NAME = "W5500"
     _VERSION = 0x04
     _VERSION_AT = _VERSIONR
+    _MAC_AT = _SHAR
+    _SIMR_AT = _SIMR
     _PHY_AT = _PHYCFGR
+    _PHY_SLOW = 0  # what of it is 1 for 10 Mbit/s and half duplex, not for 100 and full
     # The state's words from _SIZE on: rings that wrap by themselves.
     _GEOMETRY = (16384, 0, 0xFFFF, 0xFFFF, 0xFFFF, 0, 0)
 
@@ -257,7 +260,7 @@ class W5500(SPIChip):
         self._way_in = (None, None) + self._parts_in
         self._way_out = (None, None) + self._parts_out
 
-    # ---- addressing; W5100S differs ----
+    # ---- addressing; W5100S and W6100 differ ----
 
     def _frame(self, at, space, register, room, write):
         # An SPI frame in the box: address, control byte (2.2), and room for data.
@@ -281,7 +284,7 @@ class W5500(SPIChip):
             space = n << 2 | _SOCKET
             self._put(space, _SN_RXBUF_SIZE, 0 if n else 16)
             self._put(space, _SN_TXBUF_SIZE, 0 if n else 16)
-        self._put(_COMMON, _SIMR, 0 if self.interrupt is None else 1)
+        self._put(_COMMON, self._SIMR_AT, 0 if self.interrupt is None else 1)
 
     # ---- registers, one at a time; not on the way of a frame ----
 
@@ -322,7 +325,7 @@ class W5500(SPIChip):
 
     def _configure(self):
         # After a reset: whether the chip is set up, and its socket open.
-        self._put(_COMMON, _MR, self._get(_COMMON, _MR) | _PB)
+        self._hush()
         if not self._put_mac():
             return False
         self._set_up()
@@ -330,13 +333,16 @@ class W5500(SPIChip):
         self._put(_SOCKET, _SN_IMR, _RECEIVED)
         return self._open()
 
+    def _hush(self):
+        self._put(_COMMON, _MR, self._get(_COMMON, _MR) | _PB)
+
     def _put_mac(self):
         mac = self.mac
         if mac is not None:
             for i in range(6):
-                self._put(_COMMON, _SHAR + i, mac[i])
+                self._put(_COMMON, self._MAC_AT + i, mac[i])
             for i in range(6):
-                if self._get(_COMMON, _SHAR + i) != mac[i]:
+                if self._get(_COMMON, self._MAC_AT + i) != mac[i]:
                     return False
         return True
 
@@ -693,8 +699,8 @@ class W5500(SPIChip):
     @property
     def speed(self):
         """10 or 100 Mbit/s."""
-        return 100 if self._get(_COMMON, self._PHY_AT) & 2 else 10
+        return 100 if (self._get(_COMMON, self._PHY_AT) ^ self._PHY_SLOW) & 2 else 10
 
     @property
     def full_duplex(self):
-        return bool(self._get(_COMMON, self._PHY_AT) & 4)
+        return bool((self._get(_COMMON, self._PHY_AT) ^ self._PHY_SLOW) & 4)

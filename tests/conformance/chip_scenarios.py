@@ -12,6 +12,24 @@ from tests.models.kit import BROADCAST, MAC, OTHER, Kit, frame, join
 
 _POLLED = 11  # a word of the drivers' states
 
+
+_TOOLS = ("frame", "join", "share")  # the other functions here
+
+
+def share(scenarios, module, name):
+    """Gives the module that is named `module` a `test_X` for each function X(name) of the module
+    `scenarios`; `name` is that of a chip. test_conformance.py knows of such calls."""
+
+    def bind(function):
+        return lambda: function(name)
+
+    for scenario in dir(scenarios):
+        function = getattr(scenarios, scenario)
+        if scenario[0].islower() and scenario not in _TOOLS and callable(function):
+            # By setattr: names that are not known yet MicroPython's dir() does not list.
+            setattr(sys.modules[module], "test_" + scenario, bind(function))
+
+
 SIZES = (60, 61, 62, 63, 64, 65, 95, 96, 97, 127, 128, 129, 590, 1023, 1024, 1025, 1513, 1514)
 
 

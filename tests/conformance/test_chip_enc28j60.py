@@ -1,137 +1,11 @@
 """The driver of the ENC28J60, against the model of the chip."""
 
-import chip_scenarios as chip
+import chip_scenarios
 from tests.models.kit import OTHER, Kit, frame
 
 NAME = "enc28j60"
 
-
-def test_sizes():
-    return chip.sizes(NAME)
-
-
-def test_bursts():
-    return chip.bursts(NAME)
-
-
-def test_back_to_back():
-    return chip.back_to_back(NAME)
-
-
-def test_limits():
-    return chip.limits(NAME)
-
-
-def test_filters():
-    return chip.filters(NAME)
-
-
-def test_interrupts():
-    return chip.interrupts(NAME)
-
-
-def test_mute_interrupt():
-    return chip.mute_interrupt(NAME)
-
-
-def test_overrun():
-    return chip.overrun(NAME)
-
-
-def test_crossing():
-    return chip.crossing(NAME)
-
-
-def test_stall():
-    return chip.stall(NAME)
-
-
-def test_brown_out():
-    return chip.brown_out(NAME)
-
-
-def test_hang():
-    return chip.hang(NAME)
-
-
-def test_slow_line():
-    return chip.slow_line(NAME)
-
-
-def test_cut_off():
-    return chip.cut_off(NAME)
-
-
-def test_address():
-    return chip.address(NAME)
-
-
-def test_told():
-    return chip.told(NAME)
-
-
-def test_deaf():
-    return chip.deaf(NAME)
-
-
-def test_deaf_asyncio():
-    return chip.deaf_asyncio(NAME)
-
-
-def test_slow_start():
-    return chip.slow_start(NAME)
-
-
-def test_reset_pin():
-    return chip.reset_pin(NAME)
-
-
-def test_bus_errors():
-    return chip.bus_errors(NAME)
-
-
-def test_ctrl_c():
-    return chip.ctrl_c(NAME)
-
-
-def test_closed():
-    return chip.closed(NAME)
-
-
-def test_counters():
-    return chip.counters(NAME)
-
-
-def test_slow_bus():
-    return chip.slow_bus(NAME)
-
-
-def test_clock():
-    return chip.clock(NAME)
-
-
-def test_unplugged():
-    return chip.unplugged(NAME)
-
-
-def test_not_there():
-    return chip.not_there(NAME)
-
-
-def test_no_allocation():
-    return chip.no_allocation(NAME)
-
-
-def test_corrupt_lengths():
-    return chip.corrupt_lengths(NAME)
-
-
-def test_noise():
-    return chip.noise(NAME)
-
-
-def test_link():
-    return chip.link(NAME)
+chip_scenarios.share(chip_scenarios, __name__, NAME)
 
 
 def test_late_collisions():
@@ -223,11 +97,3 @@ def test_hang_without_link():
     assert k.driver.link()
     k.leaves(frame(81, 1, OTHER), 400)
     assert k.count("restarts") == 1
-
-
-def test_given_back():
-    return chip.given_back(NAME)
-
-
-def test_between():
-    return chip.between(NAME)

@@ -6,7 +6,7 @@ BROADCAST = b"\xff\xff\xff\xff\xff\xff"
 
 
 def classes(name):
-    """(model, driver) of "w5500", "w5100s" or "enc28j60"."""
+    """(model, driver) of "w5500", "w5100s", "w6100" or "enc28j60"."""
     if name == "w5500":
         from smolmpy.phy.w5500 import W5500
         from tests.models.w5500 import W5500Model
@@ -17,6 +17,11 @@ def classes(name):
         from tests.models.w5100s import W5100SModel
 
         return W5100SModel, W5100S
+    if name == "w6100":
+        from smolmpy.phy.w6100 import W6100
+        from tests.models.w6100 import W6100Model
+
+        return W6100Model, W6100
     from smolmpy.phy.enc28j60 import ENC28J60
     from tests.models.enc28j60 import ENC28J60Model
 

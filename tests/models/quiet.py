@@ -123,6 +123,41 @@ class QuietWIZnet(Quiet):
                 into[3] = driver.mac[register - 9]
 
 
+class QuietW6100(QuietWIZnet):
+    """Its driver asks for the same in two bursts."""
+
+    def exchange(self, out, into):
+        driver = self.driver
+        regs = self.regs
+        register = out[0] << 8 | out[1]
+        if self.gone or out is driver._rx_command:
+            QuietWIZnet.exchange(self, out, into)
+        elif into is driver._rings:
+            state = driver._state
+            self.received((state[_READ_AT] - state[_HELD]) & 0xFFFF)
+            into[3] = state[_WRITE_AT] >> 8
+            into[4] = state[_WRITE_AT] & 0xFF
+            for i in range(2):
+                into[27 + i] = regs[41 + i]
+                into[31 + i] = regs[43 + i]
+                into[35 + i] = regs[45 + i]
+        elif into is driver._events:
+            into[3] = regs[5]
+            into[19] = regs[6]
+        elif out[2] >> 3 == 1:
+            into[3] = self.answer if register == 0x30 else 0 if register else self.mode
+        else:
+            into[3] = 0
+            if register == 0:
+                into[3] = driver._VERSION
+            elif register == 0x4200:
+                into[3] = 0x07
+            elif register == 0x4201:
+                into[3] = 0xD0
+            elif register >= 0x4120 and register < 0x4126:
+                into[3] = driver.mac[register - 0x4120]
+
+
 # EIR: TXIF; ECON1: RXEN; ESTAT: CLKRDY; EPKTCNT: a frame; EREVID.
 _REGISTERS = {0x1C: 0x08, 0x1F: 0x04, 0x1D: 0x01, 0x19: 1, 0x12: 6}
 # Where MAADR1 to MAADR6 have the bytes of the address.
@@ -163,4 +198,5 @@ class QuietENC28J60(Quiet):
 
 def quiet(name, driver):
     """The quiet bus, put under a started driver."""
-    return (QuietENC28J60 if name == "enc28j60" else QuietWIZnet)(driver)
+    kinds = {"enc28j60": QuietENC28J60, "w6100": QuietW6100}
+    return kinds.get(name, QuietWIZnet)(driver)

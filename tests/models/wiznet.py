@@ -47,6 +47,7 @@ class WIZnetModel(SPIModel):
     sockets = 8
     size = 16384  # of the receive memory, and of the transmit memory
     reset_ns = 20000  # by MR.RST
+    macraw = MACRAW  # protocol of Sn_MR
 
     def __init__(self):
         SPIModel.__init__(self)
@@ -64,8 +65,8 @@ class WIZnetModel(SPIModel):
         """A frame, without FCS, from the wire: True if the chip keeps it."""
         if self.silence() is not None or not self.linked:
             return False
-        if frame[12:14] == b"\x08\0" and frame[23:24] == b"\x01" and not self.common[0] & PB:
-            if frame[30:34] == self.common[0x0F:0x13]:
+        if frame[12:14] == b"\x08\0" and frame[23:24] == b"\x01" and self._answers_pings():
+            if frame[30:34] == bytes(4):
                 self.own_answers += 1
         if self.status != SOCK_MACRAW:
             return False
@@ -90,6 +91,9 @@ class WIZnetModel(SPIModel):
         self.socket[IR] |= RECEIVED
         self.intn.edge()
         return True
+
+    def _answers_pings(self):
+        return not self.common[0] & PB
 
     # ---- socket registers ----
 
@@ -190,7 +194,7 @@ class WIZnetModel(SPIModel):
     def _command(self, n, regs, value):
         if self.command_until is not None and not n:
             self.fail("command 0x%02x before the last was taken" % value, "4.2 Sn_CR")
-        if self.forgiving and (regs[MR] & 15 != MACRAW or value != OPEN):
+        if self.forgiving and (regs[MR] & 15 != self.macraw or value != OPEN):
             pass
         elif value == OPEN:
             self._open(n, regs)
@@ -211,7 +215,7 @@ class WIZnetModel(SPIModel):
             self.command_until = self.now + _COMMAND_NS
 
     def _open(self, n, regs):
-        if regs[MR] & 15 != MACRAW:
+        if regs[MR] & 15 != self.macraw:
             self.fail("protocol %d is not modelled" % (regs[MR] & 15), "4.2 Sn_MR")
         if n:
             self.fail("MACRAW on socket %d" % n, "4.2 Sn_MR, P[3:0]")

@@ -1,7 +1,7 @@
 """The unix port with an Ethernet chip: a driver over its model over the device of a host.
 
-SMOLMPY_DEVICE names the device, as for boards/unix; SMOLMPY_CHIP the chip: w5500 (default), w5100s
-or enc28j60.
+SMOLMPY_DEVICE names the device, as for boards/unix; SMOLMPY_CHIP the chip: w5500 (default),
+w5100s, w6100 or enc28j60.
 """
 
 import os

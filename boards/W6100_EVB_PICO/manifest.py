@@ -1,0 +1,3 @@
+include("$(PORT_DIR)/boards/manifest.py")
+include("../chip_on_spi/manifest.py", drivers=("w5500", "w6100"))
+module("smolmpy_board.py", opt=3)
