@@ -141,11 +141,12 @@ def test_a_change_is_found_again_when_lines_have_moved():
 def test_the_list_of_those_that_mean_the_same():
     text = (
         "# Comment.\n\nx.py f\n- a < b\n+ a <= b\n  Never equal.\n  At all.\n\n"
-        "x.py C.g (number 2)\n- x\n+ pass\n  It is set again.\n"
+        "x.py C.g (number 2)\n- x\n+ pass\n+ y\n  It is set again.\n"
     )
     assert mutants.read_equivalent(text) == {
         ("x.py", "f", "a < b", "a <= b", 1): "Never equal. At all.",
         ("x.py", "C.g", "x", "pass", 2): "It is set again.",
+        ("x.py", "C.g", "x", "y", 2): "It is set again.",
     }
     for bad in (
         "x.py f\n- a\n+ b\n",

@@ -32,9 +32,9 @@ EQUIVALENT = ROOT / "tools" / "mutants_equivalent.txt"
 def read_equivalent(text):
     """{key of a change: why it means the same}.
 
-    A block of lines for each, with an empty line between: the file and the function; "- " and the
-    line before; "+ " and the line after; the reason. "(number 2)" after the function: the second
-    such line in it. Lines that begin with "#" say nothing.
+    Blocks of lines, with an empty line between: the file and the function; "- " and the line
+    before; "+ " and the line after, or several for one reason; the reason. "(number 2)" after the
+    function: the second such line in it. Lines that begin with "#" say nothing.
     """
     found = {}
     for block in text.split("\n\n"):
@@ -42,15 +42,18 @@ def read_equivalent(text):
         if not lines:
             continue
         try:
-            (path, where, *number), before, after, *reason = lines[0].split(), *lines[1:]
+            (path, where, *number), before, *rest = lines[0].split(), *lines[1:]
             number = int(number[1].rstrip(")")) if number else 1
-            assert before[:2] == "- " and after[:2] in ("+ ", "+") and reason
+            after = [line[2:] for line in rest if line[:2] in ("+ ", "+")]
+            reason = [line.strip() for line in rest[len(after) :]]
+            assert before[:2] == "- " and after and reason
         except (ValueError, IndexError, AssertionError):
             raise Missing(f"This block is not as it should be:\n{block}") from None
-        key = path, where, before[2:], after[2:], number
-        if key in found:
-            raise Missing(f"This is listed twice:\n{block}")
-        found[key] = " ".join(line.strip() for line in reason)
+        for line in after:
+            key = path, where, before[2:], line, number
+            if key in found:
+                raise Missing(f"This is listed twice:\n{block}")
+            found[key] = " ".join(reason)
     return found
 
 

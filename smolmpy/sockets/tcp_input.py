@@ -431,7 +431,7 @@ def acknowledge(iface, state, tcb, slot: int, l4, size: int) -> int:
         challenge(state, tcb, slot)
         return 0
     if ((ack - una) >> 31) & 1:
-        if (una - ack) & 0x3FFFFFFF > t[_T_MAX_WND]:
+        if ((ack + t[_T_MAX_WND] - una) >> 31) & 1:
             challenge(state, tcb, slot)  # RFC 5961 section 5.2
             return 0
         return 1

@@ -196,7 +196,6 @@ def progress(state, tcb, slot: int, acked: int):
     flags = t[_T_FLAGS]
     if flags & _F_SACK:
         reach(tcb, _T_SND_UNA, t[_T_SACKED], 0)
-    t[_T_DUP_ACKS] = 0
     una = t[_T_SND_UNA]
     if flags & _F_TIMED_OUT and ((t[_T_RECOVER] - una) >> 31) & 1:
         flags &= ~_F_TIMED_OUT

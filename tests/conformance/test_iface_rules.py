@@ -324,3 +324,159 @@ def test_1122_2_3_2_1_an_entry_is_renewed_before_it_ends():
         h.t += ms
         h.run()
         assert (PEER not in known(h)) == gone
+
+
+# Between them each bit of each byte is once 0 and once 1.
+ANY = (
+    ("223.255.253.247/8", "223.254.251.239", b"\x02\xff\x01\xfe\x55\xaa"),
+    ("1.0.2.8/8", "1.1.4.16", b"\xfe\x00\xfe\x01\xaa\x55"),
+    ("85.170.85.171/8", "85.85.170.84", b"\xaa\x55\xaa\x55\xf0\x0f"),
+    ("170.85.171.85/8", "170.171.84.170", b"\x56\xaa\x55\xaa\x0f\xf0"),
+)
+
+
+class Sent:
+    def __init__(self, h, mac):
+        self.h = h
+        self.mac = mac
+
+    def __call__(self, kind, **fields):
+        self.h.run()
+        p = Packet(self.h.device.sent.pop(0)[1])
+        assert p.kind == kind and p.smac == self.mac, p
+        for name in fields:
+            assert getattr(p, name) == fields[name], (name, p)
+        return p
+
+
+def test_every_bit_of_an_address_is_sent():
+    for cidr, peer, mac in ANY:
+        ours = cidr.split("/")[0]
+        for our_mac in (b"\x02\xfe\x01\xff\xaa\x55", b"\xfc\x01\xfe\x00\x55\xaa"):
+            h = Host(address=False, neighbor=False)
+            h.device = MemoryDevice()
+            h.device.clock = h
+            h.iface = Interface(h.device, our_mac)
+            h.iface.add_address(cidr)
+            h.run()
+
+            expect = Sent(h, our_mac)
+            expect("arp", op=1, spa=ours, tpa=ours, sha=our_mac, tha=bytes(6))
+            udp_socket = h.iface.add(UDPSocket(256, 256))
+            udp_socket.bind(0xA55A)
+            udp_socket.send_to(b"x", addr(peer), 0x5AA5)
+            expect("arp", op=1, spa=ours, tpa=peer, sha=our_mac, dmac=b"\xff" * 6, tha=bytes(6))
+            h.device.queue.append(arp(2, spa=peer, tpa=ours, sha=mac, tha=our_mac, dmac=our_mac))
+            both = {"src": ours, "dst": peer, "dmac": mac}
+            expect("udp", sport=0xA55A, dport=0x5AA5, data=b"x", **both)
+            h.device.queue.append(arp(1, spa=peer, tpa=ours, sha=mac))
+            expect("arp", op=2, spa=ours, tpa=peer, sha=our_mac, tha=mac, dmac=mac)
+            there = {"src": peer, "dst": ours, "smac": mac, "dmac": our_mac}
+            h.device.queue.append(echo(0xA55A, 0x5AA5, **there))
+            expect("icmp", type=0, rest=b"\xa5\x5a\x5a\xa5", **both)
+            h.device.queue.append(udp(0x5AA5, 0xA55B, b"no", **there))
+            expect("icmp", type=3, code=3, **both)
+            h.device.queue.append(udp(0x5AA5, 0xA55A, b"yes", **there))
+            h.run()
+            buf = bytearray(8)
+            assert udp_socket.recv_into(buf) == 3
+            assert text(udp_socket.remote_addr) == peer and text(udp_socket.local_addr) == ours
+            assert udp_socket.remote_port == 0x5AA5
+            udp_socket.reply(b"again")
+            expect("udp", sport=0xA55A, dport=0x5AA5, data=b"again", **both)
+            h.device.queue.append(tcp(0x5AA5, 0xA55A, "S", 0xA55A0FF0, **there))
+            expect("tcp", flags="RA", ack=0xA55A0FF1, sport=0xA55A, dport=0x5AA5, **both)
+            s = h.iface.add(TCPSocket(64, 64))
+            s.listen(0xA55A)
+            h.device.queue.append(tcp(0x5AA5, 0xA55A, "S", 0x5AA5F00F, **there))
+            r = expect("tcp", flags="SA", ack=0x5AA5F010, **both)
+            h.device.queue.append(tcp(0x5AA5, 0xA55A, "A", 0x5AA5F010, r.seq + 1 & M32, **there))
+            h.run()
+            assert text(s.remote_addr) == peer and text(s.local_addr) == ours
+            s.send(b"text")
+            expect("tcp", seq=r.seq + 1 & M32, ack=0x5AA5F010, data=b"text", **both)
+            h.iface.remove(udp_socket)
+            h.iface.remove(s)
+
+
+def test_1071_a_sum_that_carries_twice():
+    """The header's checksum, where folding it once leaves more than 16 bits."""
+    h = Host(address=False, neighbor=False)
+    h.iface.add_address("10.200.77.5/8")
+    s = h.add(UDPSocket(256, 256))
+    s.bind(7)
+    h.run()
+    h.clear()
+    for n in (0, 3, 100):
+        rest = 0x4500 + 28 + n + 0x4000 + (64 << 8 | 17) + 0x0AC8 + 0x4D05
+        for high in range(3):
+            for low in (0xFFFF, 0xFFFE, 0xFFFD, 0x0000, 0x0001):
+                # The peer's address is such that the sum's low half is `low`.
+                first = 0x0A00 + 7 * high
+                last = (low - rest - first) & 0xFFFF
+                peer = "10.%d.%d.%d" % (first & 255, last >> 8, last & 255)
+                h.iface.add_neighbor(peer, PEER_MAC)
+                s.send_to(bytes(n), addr(peer), 9)
+                h.expect("udp", dst=peer)
+                h.inject(echo(src=peer, dst="10.200.77.5", data=bytes(n)))
+                h.expect("icmp", dst=peer)
+                h.iface.remove_neighbor(peer)
+
+
+def test_timers_of_a_program_that_polls_and_never_asks_when():
+    from smolmpy.iface.schedule import set_due
+
+    for start in ((1 << 30) - 12, (1 << 30) - 9, (1 << 29) - 12, 77):
+        for first, second in ((5, 20), (20, 5), (5, 1 << 28), (7, 7)):
+            h = Host(start=start, address=False)
+            sockets = [h.add(Turns()), h.add(Turns())]
+            st = h.iface._st
+            h.iface.poll(h.now)
+            for i, ms in ((0, first), (1, second)):
+                set_due(st, i, ms)
+            for ms in range(1, 25):
+                h.t += 1
+                h.iface.poll(h.now)
+                assert [s.turns for s in sockets] == [int(ms >= first), int(ms >= second)], ms
+
+
+def test_a_device_that_raises_gives_the_number_that_it_raised():
+    from smolmpy.iface.guard import guard
+
+    class Raising:
+        error = None
+
+        def receive(self, buf):
+            if self.error is not None:
+                raise self.error
+            return 99
+
+        def transmit(self, buf, length):
+            if self.error is not None:
+                raise self.error
+            return length
+
+    device = Raising()
+    receive, transmit = guard(device)
+    assert receive(None) == 99 and transmit(None, 7) == 7
+    for error, sent, received in (
+        (OSError(1), -1, -1),
+        (OSError(2), -2, -2),
+        (OSError(11), -11, 0),
+        (OSError(110, "text"), -110, -110),
+        (OSError(), -5, -5),
+        (OSError("text"), -5, -5),
+        (OSError(0), -5, -5),
+        (OSError(-1), -5, -5),
+    ):
+        device.error = error
+        assert transmit(None, 1) == sent and receive(None) == received, error
+
+
+def test_the_key_is_made_of_the_eight_bytes_that_are_given():
+    for seed in (bytes(range(1, 9)), b"\xff\x80\x7f\x01\xaa\x55\xfe\x0f"):
+        h = Host(seed=seed)
+        st = h.iface._st
+        for k in (0, 1):
+            assert st[120 + k] == get32(bytes([seed[i] for i in range(k, 8, 2)]), 0)
+    assert [Host().iface._st[120] for _ in range(2)] != [h.iface._st[120]] * 2

@@ -103,6 +103,84 @@ def test_sizes_of_sockets():
     refused("exclude", RawSocket, 64, 64, protocol=6, ethertype=0x806)
 
 
+def test_as_many_packets_as_was_said_and_four_by_default():
+    for kw, most in (({}, 4), ({"packets": 1}, 1), ({"packets": 3}, 3)):
+        h = Host()
+        s = h.add(UDPSocket(999, 999, **kw))
+        s.bind(7)
+        h.inject(*[udp(50, 7, b"%d" % i) for i in range(6)])
+        got = []
+        while s.can_recv():
+            got.append(bytes(recv(s)))
+        assert got == [b"%d" % i for i in range(most)], got
+        done = [s.send_to(b"x", addr(PEER), 9) for _ in range(6)]
+        assert done == [1] * most + [EAGAIN] * (6 - most)
+        s = h.add(ICMPSocket(999, 999, **kw))
+        s.bind(5)
+        h.inject(*[echo(5, i, kind=0) for i in range(6)])
+        got = []
+        while s.can_recv():
+            got.append(get16(recv(s), 6))
+        assert got == list(range(most))
+        assert [s.send_to(bytes(8), PEER) for _ in range(5)] == [8] * most + [EAGAIN] * (5 - most)
+        s = h.add(RawSocket(999, 999, protocol=99, **kw))
+        h.inject(*[ip(b"%d" % i, 99) for i in range(6)])
+        got = []
+        while s.can_recv():
+            got.append(recv(s)[20:])
+        assert got == [b"%d" % i for i in range(most)], got
+
+
+def test_raw_packets_have_a_header_at_least():
+    h = Host()
+    s = h.add(RawSocket(99, 99, protocol=99))
+    refused("buf", s.send, bytes(19))
+    refused("buf", s.send, b"\x46" + bytes(30))
+    assert s.send(b"\x45" + bytes(19)) == 20
+    s = h.add(RawSocket(99, 99, ethertype=0x88B5))
+    refused("buf", s.send, bytes(13))
+    assert s.send(bytes(14)) == 14
+
+
+def test_what_a_closed_icmp_socket_has_forgotten():
+    h = Host()
+    s, other = h.add(ICMPSocket(99, 99)), h.add(ICMPSocket(99, 99))
+    assert s.ident == -1
+    s.bind(0)
+    other.bind(77)
+    assert s.ident == 0
+    h.inject(echo(0, 1, kind=0))
+    assert s.can_recv()
+    s.send_to(bytes(8), FAR_AWAY)
+    s.close()
+    assert s.ident == -1 and not s.can_recv() and recv(s) == EAGAIN
+    h.clear()
+    h.expect_nothing()
+    h.inject(echo(0, 2, kind=0))
+    assert not s.can_recv() and h.counter("icmp_ignored") == 1
+    assert raises(OSError, "in use", s.bind, 77).errno == 98
+    assert s.ident == -1
+    s.bind(78)
+    assert s.ident == 78
+
+
+FAR_AWAY = "10.9.9.9"
+
+
+def test_an_error_is_forgotten_with_the_interface():
+    h = Host()
+    s = h.add(UDPSocket(99, 99))
+    s.connect(PEER, 9)
+    s.send(b"x")
+    sent = h.expect("udp")
+    h.inject(icmp(3, 3, data=sent.frame[14:42]))
+    assert s.can_recv()
+    h.iface.remove(s)
+    assert not s.can_recv()
+    h.add(s)
+    assert recv(s) == EAGAIN and s.local_port == 0
+
+
 def test_hop_limits():
     for s in (UDPSocket(64, 64), ICMPSocket(64, 64)):
         assert s.hop_limit == 64

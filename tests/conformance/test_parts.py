@@ -241,7 +241,7 @@ def test_routes_longest_prefix_first():
             net = word("10.%d.%d.%d" % tuple([chance.below(2) for _ in range(3)]))
             key = (prefix, net & mask(prefix))
             if chance.below(3):
-                gateway = 1 + chance.below(9)
+                gateway = chance.of((1, 9, 1 << 31, M32 - 1, M32))
                 fits = key in kept or len(kept) < size
                 assert route.add(st, net, prefix, gateway) == fits
                 if fits:
@@ -359,3 +359,118 @@ def test_names_that_are_remembered():
                     assert bytes(buf[4 * got :]) == b"\xee" * (room - 4 * got)
             cache.clear()
             assert len(cache) == 0 and cache.sweep(0) == -1
+            # One whose time is up is not told, also where nobody has swept.
+            answer = array("I", [1, 7, 0, 0, 0, 0])
+            for later, known in ((0, 1), (999, 1), (1000, -1), (1 << 28, -1)):
+                cache.store("a", 1, answer, now & 0x3FFFFFFF)
+                assert cache.find("a", bytearray(4), (now + later) & 0x3FFFFFFF) == known
+
+
+def test_addresses_that_a_service_assigns():
+    """config: as add_address() and remove_address(), by numbers; one may get another mask."""
+    from smolmpy.services import config
+
+    chance = Chance(9)
+    for most in (1, 2, 4):
+        h = Host(address=False, addresses=most)
+        st = h.iface._st
+        kept = []
+        for _ in range(40 if BOARD else 150):
+            ip = word("10.0.0.%d" % (1 + chance.below(5)))
+            w = array("I", [GUARD, ip, mask(chance.of((8, 24)))])
+            here = [k[0] for k in kept]
+            what = chance.below(4)
+            if what < 2:
+                got = config.assign(st, w, 1, most)
+                if w[1] in here:
+                    assert got == 0
+                    kept[here.index(w[1])][1] = w[2]
+                elif len(kept) == most:
+                    assert got == -12
+                else:
+                    assert got == 0
+                    kept.append([w[1], w[2], True])
+            elif what == 2:
+                config.withdraw(st, w, 1)
+                kept = [k for k in kept if k[0] != w[1]]
+            else:
+                config.announce(st, w, 1)
+                for k in kept:
+                    if k[0] == w[1]:
+                        k[2] = True
+            bits = {mask(8): 8, mask(24): 24}
+            want = ["%s/%d" % (text(u32(a)), bits[m]) for a, m, _ in kept]
+            assert h.iface.addresses() == want
+            if chance.below(3) == 0:
+                h.run()
+                sent = [Packet(f) for _, f in h.device.sent]
+                assert [p.spa for p in sent] == [text(u32(k[0])) for k in kept if k[2]]
+                for p in sent:
+                    assert p.kind == "arp" and p.tpa == p.spa
+                for k in kept:
+                    k[2] = False
+                h.clear()
+            # Behind the last there is none that the short ways would take for one.
+            if not kept:
+                assert st[128] == 0 and st[129] == M32
+
+
+def test_the_gateway_that_a_service_sets():
+    from smolmpy.services import config
+
+    for size in (1, 3):
+        for others in range(size + 1):
+            h = Host(address=False, routes=size)
+            st = h.iface._st
+            for i in range(others):
+                assert route.add(st, word("10.%d.0.0" % i), 16, 7)
+            rest = route.table(st)
+            w = array("I", [1, 2, 0, 3])
+            if others == size:
+                assert config.set_gateway(st, w, 0, 2) == -12
+                assert config.set_gateway(st, w, 2, 0) == 0
+                assert route.table(st) == rest
+                continue
+            assert config.set_gateway(st, w, 2, 3) == 0  # none
+            assert route.table(st) == rest
+            assert config.set_gateway(st, w, 0, 2) == 0
+            assert route.table(st) == rest + [(0, 0, 1)]
+            # Another one in its place; one that is somebody else's stays.
+            assert config.set_gateway(st, w, 1, 3) == 0
+            assert route.table(st) == rest + [(0, 0, 1)]
+            assert config.set_gateway(st, w, 1, 0) == 0
+            assert route.table(st) == rest + [(0, 0, 2)]
+            assert config.set_gateway(st, w, 2, 0) == 0
+            assert route.table(st) == rest + [(0, 0, 2)]
+            assert config.set_gateway(st, w, 2, 1) == 0
+            assert route.table(st) == rest
+
+
+def test_a_neighbor_is_found_and_forgotten_wherever_it_lies():
+    from smolmpy.iface import neighbor
+
+    chance = Chance(10)
+    for size in (1, 2, 4, 8):
+        h = Host(address=False, neighbor=False, neighbors=size)
+        st = h.iface._st
+        kept = {}
+        for step in range(60 if BOARD else 200):
+            ip = 0xC0A84500 + chance.of((1, 2, 9, 10, 17, 18, 33))
+            st[DST] = ip
+            mac = bytes([2, step & 255, 3, 0x80, 5, chance.below(256)])
+            if chance.below(3):
+                fits = ip in kept or len(kept) < size
+                assert neighbor.add_static(st, DST, mac) == fits
+                if fits:
+                    kept[ip] = mac
+            else:
+                assert neighbor.remove(st, DST) == (ip in kept)
+                kept.pop(ip, None)
+            found = neighbor.table(st)
+            assert sorted(found) == sorted([(a, kept[a], "static") for a in kept]), found
+            for ip in kept:
+                st[DST] = ip
+                e = neighbor.find(st, DST)
+                assert e and st[e] == ip
+                assert neighbor.resolve(st, DST) == 0
+                assert u16(st[PEER_HI]) + u32(st[PEER_LO]) == kept[ip]

@@ -238,3 +238,81 @@ def test_no_text_to_what_has_become_a_broadcast_address():
     assert s.recv_queue == 0 and s.state == TCPSocket.ESTABLISHED
     assert h.counter("tcp_malformed") == 1
     h.expect_nothing()
+
+
+def test_what_is_next_in_order_takes_the_portable_short_way():
+    """Text at RCV.NXT, ACK and perhaps PSH, that fits the window and the ring in one piece."""
+    long_way = []
+    examine = tcp_prediction.examine
+
+    def noting(*args):
+        long_way.append(args[-1])
+        return examine(*args)
+
+    def taken(p, *args, **kw):
+        del long_way[:]
+        before = p.h.counter("tcp_rx")
+        p.send(*args, **kw)
+        assert p.h.counter("tcp_rx") == before + 1
+        return not long_way
+
+    tcp_prediction.examine = noting
+    try:
+        h, p, s = connection(Portable, 100, 0)
+        at = 1
+        for flags, n, ours in (("A", 1, True), ("PA", 2, True), ("A", 60, True)):
+            assert taken(p, flags, at, 1, DATA[:n]) == ours, (flags, n)
+            at += n
+            h.advance(50)
+        # Up to the end of the ring, and not beyond it.
+        assert taken(p, "A", at, 1, DATA[:37])
+        at += 37
+        assert len(recv(s)) == 100 and s.recv_queue == 0
+        h.advance(50)
+        h.clear()
+        assert taken(p, "A", at, 1, DATA[:60])
+        at += 60
+        assert len(recv(s)) == 60
+        h.advance(50)
+        assert not taken(p, "A", at, 1, DATA[:41])  # its ring ends in the midst of it
+        at += 41
+        assert recv(s) == DATA[:41]
+        h.advance(50)
+        assert taken(p, "A", at, 1, DATA[:40])
+        at += 40
+        # What acknowledges something, and another window.
+        s.send(b"abc")
+        h.run()
+        assert taken(p, "A", at, 4, DATA[:5])
+        at += 5
+        assert s.send_queue == 0
+        assert taken(p, "PA", at, 4, DATA[:5], win=77)
+        at += 5
+        assert s.stats()["snd_wnd"] == 77
+        h.advance(50)
+        # All else takes the long way: no text, other bits, another place, options.
+        for flags, seq, n, kw in (
+            ("A", at, 0, {}),
+            ("AU", at, 1, {}),
+            ("FA", at + 1, 1, {}),
+            ("A", at + 1, 1, {}),
+            ("A", at - 1, 1, {}),
+            ("A", at, 1, {"options": b"\1\1\1\1"}),
+        ):
+            was = s.recv_queue
+            assert not taken(p, flags, seq, 4, DATA[:n], **kw), (flags, seq, n)
+            if s.recv_queue != was:
+                at += s.recv_queue - was
+            h.advance(1000)
+            h.clear()
+    finally:
+        tcp_prediction.examine = examine
+
+
+def test_the_portable_short_way_of_a_segment_to_the_last_byte_of_the_window():
+    for n in (1, 63, 64, 65):
+        h, p, s = connection(Portable, 64, 0)
+        p.send("A", 1, 1, DATA[:n])
+        assert s.recv_queue == min(n, 64)
+        h.advance(50)
+        assert recv(s) == DATA[: min(n, 64)]

@@ -196,13 +196,14 @@ class Walk:
             self.take(1 + below(self.size))
 
 
+MIXED = 0x9A3C5EE7  # no byte of it is like another
 SIZES = (1, 2, 7, 64, 250, 1460)
 
 
 def test_3_10_7_4_any_segments_in_any_order():
     kinds = [(n, sack, gaps) for n in SIZES for sack in (True, False) for gaps in (32, 2, 1, 0)]
     for size, sack, gaps in share(kinds):
-        w = Walk(size, gaps * 100 + size, sack, gaps)
+        w = Walk(size, gaps * 100 + size, sack, gaps, (ISS, MIXED)[gaps & 1])
         for _ in range(60):
             w.step()
         # All that is missing comes, and is read: nothing has been lost or mixed up.
@@ -215,7 +216,7 @@ def test_3_10_7_4_any_segments_in_any_order():
 
 def test_3_10_7_4_a_fin_wherever_it_lies():
     for size, seed in share([(size, seed) for size in SIZES for seed in range(4)]):
-        w = Walk(size, seed * 77 + size, seed & 1 == 0)
+        w = Walk(size, seed * 77 + size, seed & 1 == 0, iss=(ISS, MIXED)[seed >> 1])
         end = 3 + w.random.below(2 * size)
         for _ in range(200):
             below, m = w.random.below, w.m
@@ -268,7 +269,8 @@ def test_5961_3_and_4_resets_and_syns_at_every_edge():
     for held in (0, 5, 8):
         for at in range(held - 3, 12):
             for flags in ("R", "RA", "S", "SA"):
-                h, p, s = established(rx=8, syn={"mss": 1460}, ack_delay=0)
+                iss = (ISS, MIXED)[at & 1]
+                h, p, s = established(iss=iss, rx=8, syn={"mss": 1460}, ack_delay=0)
                 if held:
                     p.send("A", 1, 1, stream(0, held))
                     p.expect("A", 1, 1 + held)
@@ -319,3 +321,86 @@ def test_3_10_7_4_acknowledgments_at_every_edge():
         for part in range(1, sent + 1):
             p.send("A", 1 + s.recv_queue, una + part)
             assert s.send_queue == sent - part
+
+
+# Numbers that are far from the window, on either side of where half of the space is.
+FAR = [k << 29 for k in range(1, 8)]
+FAR = share([n + d for n in FAR for d in (-1, 0, 1, 100)], 5)
+
+
+def test_3_4_what_is_far_away_is_never_acceptable():
+    for iss in share((ISS, MIXED, 1, 1 << 31), 5):
+        h, p, s = established(iss=iss, rx=64, syn={"mss": 1460}, ack_delay=0)
+        s.send(bytes(20))
+        p.expect("A", 1, 1, bytes(20))
+        for far in FAR:
+            for flags, n in (("A", 0), ("A", 5), ("FA", 0), ("R", 0), ("S", 0), ("RA", 0)):
+                h.advance(100)
+                h.clear()
+                before = h.counter("tcp_out_of_order")
+                p.send(flags, 1 + far, 1, bytes(n))
+                assert s.state == TCPSocket.ESTABLISHED, (far, flags)
+                assert s.recv_queue == 0 and h.counter("tcp_out_of_order") == before
+                if n or "F" in flags:
+                    p.expect("A", None, 1, b"")
+            # Acknowledgments of what was never sent, and of what has long been.
+            p.send("A", 1, 1 + far, b"x")
+            assert s.send_queue == 20 and s.recv_queue == 0, far
+            h.clear()
+        p.send("A", 1, 21, b"y")
+        assert s.send_queue == 0 and recv(s) == b"y"
+
+
+def test_3_10_7_1_to_nobody_an_rst_that_fits():
+    """With ACK its number is that; without, it acknowledges text, SYN and FIN."""
+    for seq in share((MIXED, M32 - 2, 0, 0x01020304), 3):
+        for n in (0, 1, 5, 300):
+            for flags, more in (("S", 1), ("F", 1), ("SF", 2), ("", 0), ("P", 0), ("U", 0)):
+                h = Host()
+                p = Peer(h, iss=0)
+                p.irs = 0
+                p.send(flags, seq, 0, bytes(n), win=513, urg=7)
+                r = h.expect("tcp", flags="RA", seq=0, ack=(seq + n + more) & M32, win=0, urg=0)
+                assert (r.sport, r.dport, r.data) == (p.to, p.port, b"")
+                assert h.counter("tcp_rst_tx") == 1
+            for flags in ("A", "SA", "FA", "PA"):
+                h = Host()
+                p = Peer(h, iss=0)
+                p.irs = 0
+                p.send(flags, 77, seq, bytes(n), win=513, options=b"\1\1\1\1")
+                h.expect("tcp", flags="R", seq=seq, ack=0, win=0, data=b"")
+            for flags in ("R", "RA"):
+                h = Host()
+                Peer(h).send(flags, 5, None, bytes(n))
+                h.expect_nothing()
+
+
+def test_2883_4_which_bytes_came_twice():
+    for iss in (ISS, MIXED, 0x00FF01FE):
+        h, p, s = established(iss=iss, rx=3000, syn={"mss": 1460, "sackok": True}, ack_delay=0)
+        p.send("A", 1, 1, bytes(1000))
+        p.expect("A", 1, 1001)
+        p.send("A", 1001, 1, bytes(1000))
+        p.expect("A", 1, 2001)
+        for at, n in ((1, 1000), (300, 7), (1001, 1000), (2000, 1), (-5, 6)):
+            p.send("A", at, 1, bytes(n))
+            assert p.expect("A", 1, 2001).sack == [(at & M32, at + n)]
+
+
+def test_1122_3_2_2_1_errors_about_segments_that_are_not_under_way():
+    """An ICMP error counts for what lies from SND.UNA to SND.MAX (RFC 5927 section 4.1)."""
+    for iss in (ISS, MIXED):
+        h, p, s = established(iss=iss, syn={"mss": 1460}, tx=4096, congestion="none")
+        s.send(bytes(2920))
+        for at in (1, 1461):
+            p.expect("A", at, 1)
+        for at in FAR + [0, 2921, 2922, -1]:
+            quoted = tcp(6969, p.port, "A", (p.irs + at) & M32, 1, bytes(4), src=OUR, dst=PEER)
+            h.inject(icmp(3, 4, u16(0) + u16(600), quoted[14:42], src="192.168.69.254"))
+            assert s.stats()["mss"] == 1460, at
+            h.clear()
+        for at, mtu in ((1461, 1000), (1, 900), (2920, 800)):
+            quoted = tcp(6969, p.port, "A", (p.irs + at) & M32, 1, bytes(4), src=OUR, dst=PEER)
+            h.inject(icmp(3, 4, u16(0) + u16(mtu), quoted[14:42], src="192.168.69.254"))
+            assert s.stats()["mss"] == mtu - 40, at
+            h.clear()
