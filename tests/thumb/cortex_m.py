@@ -138,6 +138,10 @@ class Core:
         self._uc.mem_write(at, code)
         self._uc.ctl_flush_tb()
 
+    def blocks(self):
+        """How many times the last call has jumped, or gone on where another way leads to."""
+        return _MOST_BLOCKS - self._left
+
     def port(self, offset, read=None, write=None):
         """Makes a word from PORTS on a register of a chip: read() says what it holds, and
         write(value) takes what is written."""

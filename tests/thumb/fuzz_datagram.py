@@ -3,7 +3,10 @@
 The walk is that of tests/conformance/test_datagram.py.
 """
 
+import operator
+
 from differential import seed
+from emulated import core
 from fuzz_header import States, target, ways, with_sum
 from harness import *
 from smolmpy.iface import header
@@ -153,6 +156,28 @@ def test_build_every_sum():
                         side.tx_ring[datagram._R_RECORDS + datagram._R_LOCAL] = local
                     assert ring[datagram._R_COUNT]
                     walk.both("build", 1)
+
+
+def test_what_is_long_goes_by_blocks():
+    # The most jumps for 1400 bytes: of which both ends lie on words, or only one does.
+    far = get32(addr(PEER), 0)
+    frame = udp(5000, 6969, bytes(1400))
+    for shift in range(4):
+        for lead in range(4):
+            side = Walk(1, 4, 3000, shift).sides[1]
+            counts = []
+            for name, *args in (
+                ("put", 4 + lead, 1400, far, 7),
+                ("build", 0),
+                ("arrive", frame, 1408, far),
+                ("take", lead, 1400),
+            ):
+                getattr(side, name)(*args)
+                counts.append(core.blocks())
+            most = (362, 362, 462, 362) if shift else (362, 62, 203, 362)
+            if not shift and not lead:
+                most = 103, 62, 203, 98
+            assert all(map(operator.le, counts, most)), (shift, lead, counts)
 
 
 def test_every_slot_is_marked():

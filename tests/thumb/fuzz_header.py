@@ -3,6 +3,7 @@
 from array import array
 
 from differential import Bytes, both, seeded
+from emulated import core
 from harness import *
 from smolmpy.iface import arp as arp_module
 from smolmpy.iface import header, header_thumb, prediction, prediction_thumb
@@ -170,6 +171,14 @@ def test_answer_every_sum():
                     header.answer, header_thumb.answer, made, st, len(request) - 34, 1
                 )[0]
                 request[36 + bit // 8] ^= 1 << bit % 8
+
+
+def test_a_long_answer_goes_by_blocks():
+    st = States(seeded(36)).state
+    for n in range(1400, 1404):
+        frame = Bytes(echo(data=bytes(n)), 2).copy()
+        assert header_thumb.answer(frame, st, n + 8, 1) == n + 42
+        assert core.blocks() < 110, core.blocks()
 
 
 def test_answer_short():

@@ -3,6 +3,7 @@
 from array import array
 
 from differential import Bytes, both, seeded
+from emulated import core
 from smolmpy.kernel import plain, thumb
 
 ROUNDS = 1500
@@ -47,6 +48,33 @@ def test_copy():
 
 def test_copy_sum():
     copies("copy_sum")
+
+
+# The most jumps by length: of a copy to where a word is as far from its boundary as it was, of
+# another one, of the same with the sum; and of a sum.
+JUMPS = {
+    1460: (69, 205, 89, 210, 59),
+    40: (22, 35, 29, 44, 12),
+    16: (23, 32, 28, 41, 13),
+    8: (21, 28, 26, 37, 11),
+    7: (26, 26, 34, 34, 11),
+}
+
+
+def test_what_is_long_goes_by_blocks():
+    for n, (like, other, like_sum, other_sum, most) in JUMPS.items():
+        for shift in range(16):
+            to, at = shift & 3, shift >> 2
+            for copy, jumps in (
+                (thumb.copy, like if to == at else other),
+                (thumb.copy_sum, like_sum if to == at else other_sum),
+            ):
+                args = [Bytes(bytes(n), lead).copy() for lead in (to, at)]
+                copy(*args, array("I", (0, 0, n, 0)))
+                assert core.blocks() <= jumps, (n, to, at, core.blocks())
+        for at in range(4):
+            thumb.checksum(Bytes(bytes(n), at).copy(), 0, n, 0)
+            assert core.blocks() <= most, (n, at, core.blocks())
 
 
 def test_lengths_of_frames():
