@@ -1,4 +1,4 @@
-"""W5500, W5100S, W6100: their drivers' costs on the bus, and random walks. Scenarios:
+"""The chips on SPI: their drivers' costs on the bus, and random walks. Scenarios:
 conformance/test_chip_*.py."""
 
 import pytest
@@ -8,11 +8,18 @@ from hypothesis import strategies as st
 from tests.models import measure
 from tests.models.kit import Kit
 
-# Linux's driver of these chips needs 7 transactions to receive (Sn_RX_RSR, Sn_RX_RD, length,
+# Linux's driver of WIZnet's chips needs 7 transactions to receive (Sn_RX_RSR, Sn_RX_RD, length,
 # frame, Sn_RX_RD, RECV, Sn_CR) and 5 to send (Sn_TX_WR, frame, Sn_TX_WR, SEND, Sn_CR), besides
-# those of its interrupt handler. The W6100's registers lie too far apart for one transaction.
-# Then, of the bytes that a full frame takes, those that are its own.
-LIMITS = {"w5500": (7, 5, 0.93), "w5100s": (7, 5, 0.93), "w6100": (8, 6, 0.91)}
+# those of its interrupt handler. The W6100's registers lie too far apart for one transaction. That
+# of the ENC28J60 needs 16 and 16, interrupt handler included, without the reset of the transmitter
+# that module 12 of the errata asks for. Then, of the bytes that a full frame takes, those that are
+# its own; and how many transactions a look at the chip is.
+LIMITS = {
+    "w5500": (7, 5, 0.93, 1),
+    "w5100s": (7, 5, 0.93, 1),
+    "w6100": (8, 6, 0.91, 2),
+    "enc28j60": (16, 16, 0.95, 4),
+}
 
 chips = pytest.mark.parametrize("chip", LIMITS)
 
@@ -20,7 +27,7 @@ chips = pytest.mark.parametrize("chip", LIMITS)
 @chips
 @pytest.mark.parametrize("interrupt", [False, True])
 def test_costs(chip, interrupt):
-    receive, transmit, payload = LIMITS[chip]
+    receive, transmit, payload, _ = LIMITS[chip]
     rows = measure.costs(chip, interrupt)
     print(measure.table(chip + (", interrupt pin" if interrupt else ""), rows))
     for what, size, _, transactions, share in rows:
@@ -64,5 +71,4 @@ def test_an_idle_chip_is_left_alone(chip):
     for _ in range(10000):
         assert k.receive() == 0
         k.model.advance(1000)
-    # A look is one transaction, or the two of a W6100.
-    assert 9 <= k.model.transactions <= 11 * (2 if chip == "w6100" else 1)
+    assert 9 <= k.model.transactions <= 11 * LIMITS[chip][3]
