@@ -51,11 +51,6 @@ _TAGGED = const(1518)
 _BASES = (0x0000, 0x0400, 0x4000, 0x6000)
 
 
-def _beginnings(room):
-    # How many views of a buffer's beginnings there are (spi.py).
-    return ((room + 31) >> 5) + 1
-
-
 class W5100S(W5500):
     """Arguments and errors are those of `W5500`."""
 
@@ -105,10 +100,11 @@ class W5100S(W5500):
         return super()._put_mac()
 
     def _views(self, buf):
-        # Behind the beginnings of the buffer its ends, in steps of 32 bytes as well.
+        # Behind the beginnings of the buffer (spi.py), (room + 31 >> 5) + 1 of them, its ends, in
+        # steps of 32 bytes as well.
         views = super()._views(buf)
         room = min(len(buf), 1514)
-        if len(views) == _beginnings(room):
+        if len(views) == (room + 31 >> 5) + 1:
             view = memoryview(buf)
             views += [view[at:room] for at in range(0, room, 32)]
         return views
@@ -168,7 +164,7 @@ class W5100S(W5500):
             at = length
         self._rx_piece(buf, room, at - room)
         if at < length:
-            read(views[int(_beginnings(self._state[_RX_ROOM])) + (at >> 5)])
+            read(views[(int(self._state[_RX_ROOM]) + 31 >> 5) + 1 + (at >> 5)])
 
     @micropython.viper
     def _put_round(self, length: int):
@@ -198,13 +194,15 @@ class W5100S(W5500):
                 at = length
             self._tx_piece(buf, room, at - room)
             if at < length:
-                write(views[int(_beginnings(self._state[_TX_ROOM])) + (at >> 5)])
+                write(views[(int(self._state[_TX_ROOM]) + 31 >> 5) + 1 + (at >> 5)])
         self._cs(1)
 
-    def _open_ring(self, command, offset, high):
+    @micropython.viper
+    def _open_ring(self, command, offset: int, high: int):
         # Chip select falls here, and the caller raises it.
-        command[1] = offset >> 8 | high
-        command[2] = offset & 0xFF
+        c = ptr8(command)
+        c[1] = offset >> 8 | high
+        c[2] = offset & 0xFF
         self._cs(0)
         self._write(command)
 
