@@ -66,6 +66,14 @@ def test_the_flash_keeps_what_is_written(firmware):
         assert board.run("import a.b\nprint(a.b.c)") == "1\n"
 
 
+def test_quick_instructions_are_the_same(need):
+    """tests/pico/quick.mjs beside rp2040js: each opcode, in many states."""
+    folder = need(pico.emulator)
+    argv = ["node", folder / "quick_check.mjs"]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True)
+    assert done.stdout == "same\n", done.stdout + done.stderr
+
+
 def test_time_passes_as_on_the_wall(firmware):
     """A board that sleeps costs nothing, and its clock is not ahead of ours."""
     with Pico(firmware(kind="bare"), chip=None) as board:
@@ -86,7 +94,7 @@ def _bench(version, *arguments):
     """Results of a plan, as `(operation, shares)`. In the sweep nobody waits for an answer until
     something else wakes the board."""
     plan, *rest = arguments
-    found = pico_bench.run("w5500", plan, *rest, version=version)
+    found = pico_bench.measure("w5500", plan, *rest, version=version)
     for result in found["results"]:
         if "pause" in result:
             assert max(passed["time"] for passed in result["passed"]) < 2e6
@@ -119,10 +127,18 @@ def test_other_ways_to_wait(firmware, program, wired, asleep):
 
 
 def test_measured_again_it_is_the_same(firmware):
+    """Looked at closely or not; and each cycle has somebody's name."""
     firmware()
     plan = [operation for operation, _ in pico_bench.OPERATIONS if "bytes" not in operation]
-    first, second = [pico_bench.run("w5100s", plan)["results"] for _ in range(2)]
-    assert first == second
+    found = pico_bench.measure("w5100s", plan)
+    again = pico_bench.measure("w5100s", plan, profile=True)
+    functions = pico_bench.functions("oldest")
+    for first, second in zip(found["results"], again["results"], strict=True):
+        spent = second.pop("spent")
+        assert first == second
+        parts = pico_bench.owners(spent, functions)
+        assert sum(parts.values()) == sum(cycles for _, cycles in spent)
+        assert parts["the driver"] and parts["the stack"]
 
 
 _LEAVE_AND_RETURN = """

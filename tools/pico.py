@@ -194,16 +194,18 @@ class Pico(Repl):
 
     `tap`: the name of the tap that is the chip's network. `flash`: what flash_image() or `flash()`
     returned. `plan`: what a peer within the emulation does instead of a tap (tests/pico/peer.mjs);
-    then its time does not wait for ours, and the program is a main.py in the flash.
+    then its time does not wait for ours, and the program is a main.py in the flash. `profile`: the
+    results have `spent` as well, cycles by address.
     """
 
-    def __init__(self, image, chip="w5500", tap=None, flash=None, plan=None):
+    def __init__(self, image, chip="w5500", tap=None, flash=None, plan=None, profile=False):
         super().__init__(slow=_SLOW)
         self._image = image
         self._chip = chip
         self._tap = tap
         self._flash = flash
         self._plan = plan
+        self._profile = profile
         self._process = None
         self._lines = queue.Queue()
         self._open_fds = []
@@ -224,6 +226,7 @@ class Pico(Repl):
             }
             if self._plan:
                 settings["plan"] = self._plan
+                settings["profile"] = self._profile
             passed = [master]
             if self._tap:
                 tap = netns.open_tap(self._tap)

@@ -6,17 +6,20 @@ The other host is part of the emulation (tests/pico/peer.mjs), and time does not
 clock: whatever the computer does besides, the figures are the same at each run.
 """
 
+import re
 import sys
+from bisect import bisect_right
 
 from tools import pico, rp2
-from tools.common import ROOT, main, say
+from tools.common import ROOT, main, run, say
 
 PAGE = ROOT / "docs" / "pico.md"
 _PROGRAMS = ROOT / "tests" / "pico" / "programs"
 # The receive buffer is as many full segments as the chip has room for beside it.
 _RX = {"w5500": 10 * 1460, "w5100s": 5 * 1460, "enc28j60": 4 * 1460}
 _TX = 16 * 1460
-STREAM = 719 * 1460  # 1 MiB, in whole segments
+_SEGMENTS = 719  # 1 MiB
+STREAM = _SEGMENTS * 1460
 _COUNT = 20
 
 # An operation, how it is called.
@@ -39,7 +42,19 @@ IDLE = {
 _REST = {"op": "idle", "ms": 5000}
 
 
-def run(chip, plan, program="board", wired=True, version="oldest", stream=STREAM):
+_PROGRAM = "<program>"  # in the heap, loaded from the file system
+# Whose an instruction is, by the name of its function in the firmware; the first that fits.
+_OWNERS = (
+    (r"(mp_)?machine_(spi|pin)|spi_|dma_|hw_(claim|is_claimed)|gpio_", "machine.SPI, DMA, pins"),
+    (r"fun_data_smolmpy_phy_", "the driver"),
+    (r"fun_data_smolmpy_kernel_", "copies and checksums"),
+    (r"fun_data_smolmpy_", "the stack"),
+    (_PROGRAM, "the program"),
+    (r"", "MicroPython: calls, conversions, look-ups"),
+)
+
+
+def measure(chip, plan, program="board", wired=True, version="oldest", profile=False):
     """Carries out a plan of tests/pico/peer.mjs; returns the emulator's statistics, whose
     `results` are of the operations. Raises BoardError with what was wrong."""
     files = pico.board_file(chip)
@@ -49,10 +64,11 @@ def run(chip, plan, program="board", wired=True, version="oldest", stream=STREAM
         assert text != files["smolmpy_board.py"]
     name = f"bench_{program}"
     files[f"{name}.mpy"] = pico.compile_mpy(_PROGRAMS / f"{name}.py", version)
-    arguments = f"{_RX[chip]}, {_TX}, {stream}" if program == "board" else ""
+    arguments = f"{_RX[chip]}, {_TX}, {STREAM}" if program == "board" else ""
     files["main.py"] = f"import {name}\n{name}.main({arguments})\n".encode()
     image = rp2.build(version)
-    with pico.Pico(image, chip, flash=pico.flash_image(files), plan=plan) as board:
+    flash = pico.flash_image(files)
+    with pico.Pico(image, chip, flash=flash, plan=plan, profile=profile) as board:
         found = board.results()
     wrong = [result["wrong"] for result in found["results"] if "wrong" in result]
     wrong += found["errors"]
@@ -112,6 +128,40 @@ def idle_table(rows):
     return "\n".join(lines) + "\n"
 
 
+def functions(version):
+    """Where the firmware's functions begin, in ascending order, and their names."""
+    elf = rp2.build(version).with_suffix(".elf")
+    lines = [line.split() for line in run("arm-none-eabi-nm", elf).splitlines()]
+    found = sorted((int(line[0], 16) & ~1, line[-1]) for line in lines if len(line) == 3)
+    return [address for address, _ in found], [name for _, name in found]
+
+
+def owners(spent, named):
+    """{whose: cycles} of what the emulator says of each address."""
+    addresses, names = named
+    heap = addresses[names.index("__bss_end__")]
+    total = dict.fromkeys((owner for _, owner in _OWNERS), 0)
+    for address, cycles in spent:
+        name = _PROGRAM if address >= heap else names[bisect_right(addresses, address) - 1]
+        owner = next(owner for pattern, owner in _OWNERS if re.match(pattern, name))
+        total[owner] += cycles
+    return total
+
+
+def profile_table(found, named):
+    """Markdown: where the cycles of a segment go, into a sink and out of a source."""
+    columns = []
+    for result in found["results"]:
+        parts = owners(result["spent"], named)
+        time = result["passed"][0]["time"] / 8  # cycles of 8 ns
+        columns.append({"bits on SPI": time - sum(parts.values()), **parts, "in all": time})
+    lines = ["| cycles of a segment, W5500 | sink | source |", "| --- | ---: | ---: |"]
+    for owner in ("bits on SPI", *(owner for _, owner in _OWNERS), "in all"):
+        cells = [f"{column[owner] / _SEGMENTS:,.0f}" for column in columns]
+        lines.append(f"| {owner} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def page(text, blocks):
     """The page with each block between its marks."""
     for name, block in blocks.items():
@@ -130,11 +180,15 @@ def _main():
     plan = [operation for operation, _ in OPERATIONS]
     for chip in pico.CHIPS:
         say(f"{chip}: {len(plan)} operations")
-        blocks[f"bench {chip}"] = table(chip, run(chip, plan))
+        blocks[f"bench {chip}"] = table(chip, measure(chip, plan))
+    say("w5500: where the cycles go")
+    streams = [operation for operation in plan if "bytes" in operation]
+    found = measure("w5500", streams, profile=True)
+    blocks["bench profile"] = profile_table(found, functions("oldest"))
     rows = {}
     for name, (program, wired) in IDLE.items():
         say(f"idle: {name}")
-        found = run("w5500", [_REST], program, wired)
+        found = measure("w5500", [_REST], program, wired)
         rows[name] = found["results"][0]["passed"][0]
     blocks["bench idle"] = idle_table(rows)
     print("\n".join(blocks.values()))

@@ -20,6 +20,7 @@ export class FlashRoutines {
     this.rp2040 = rp2040;
     this.clock = clock;
     this.writes = 0;
+    this.busy = 0; // ns of the last call
     const table = this.#table(new DataView(rp2040.bootrom.buffer));
     this.routines = new Map([
       [table.get('RE'), () => this.#erase()],
@@ -45,6 +46,7 @@ export class FlashRoutines {
     const { core } = this.rp2040;
     const routine = this.routines.get(core.PC);
     if (!routine) return false;
+    this.busy = 0;
     routine();
     core.PC = core.LR & ~1;
     return true;
@@ -66,7 +68,8 @@ export class FlashRoutines {
 
   #busy(size, unit) {
     this.writes++;
-    this.clock.tick((size / unit.size) * unit.busy);
+    this.busy = (size / unit.size) * unit.busy;
+    this.clock.tick(this.busy);
   }
 }
 
@@ -140,6 +143,7 @@ export class Pacer {
         this.#pass(next);
         n++;
       } else if (core.PC <= flash.highest && flash.step()) {
+        this.offset -= flash.busy; // on the wall that time does not pass
         n++;
       } else {
         clock.tick(core.executeInstruction() * Pacer.CYCLE);

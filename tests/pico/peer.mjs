@@ -47,6 +47,19 @@ export class Meter {
     };
   }
 
+  // From here on `spent` has cycles by address, of instructions that begin while the bus rests.
+  watch(core, spi) {
+    this.spent = new Map();
+    const { executeInstruction } = core;
+    core.executeInstruction = () => {
+      const at = core.PC;
+      const resting = !spi.busy;
+      const cycles = executeInstruction.call(core);
+      if (resting) this.spent.set(at, (this.spent.get(at) ?? 0) + cycles);
+      return cycles;
+    };
+  }
+
   read() {
     const { clock, pacer, chip } = this;
     return {
@@ -110,8 +123,11 @@ export class Peer {
   #next() {
     const step = this.plan.shift();
     if (!step) return this.done(this.results);
+    const { spent } = this.meter;
+    spent?.clear();
     const end = (result) => {
       this.take = null;
+      if (spent) result.spent = [...spent];
       this.results.push({ ...step, ...result });
       if (result.wrong) return this.done(this.results);
       this.after(100 * MS, () => this.#next());

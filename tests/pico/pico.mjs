@@ -6,7 +6,8 @@
 // SETTINGS is JSON: `firmware`, a .bin file; `bootrom`, a JSON file with its words; `chip`, w5500,
 // w5100s, enc28j60 or none; `console` and `tap`, open file descriptors; `flash`, an image of it;
 // `plan`, what a peer in the emulator's time is to do instead of a tap (peer.mjs), whose results are
-// a line of JSON as soon as they are there.
+// a line of JSON as soon as they are there; `profile`: with them, for each address, how many cycles
+// the core has spent there while the bus did nothing.
 // On its standard output it says `ready` when the USB serial line is there. Each line of its input
 // is answered by a line: `stats` by JSON; `flash FILE` writes the flash to FILE. It ends with its
 // input.
@@ -16,6 +17,7 @@ import { LogLevel, ConsoleLogger, Simulator } from 'rp2040js';
 import { ENC28J60 } from './enc28j60.mjs';
 import { FlashRoutines, Pacer, SerialHost } from './gaps.mjs';
 import { Meter, Peer } from './peer.mjs';
+import { quicken } from './quick.mjs';
 import { W5100S } from './w5100s.mjs';
 import { W5500 } from './w5500.mjs';
 
@@ -30,6 +32,7 @@ mcu.logger = new ConsoleLogger(LogLevel.Error);
 mcu.loadBootrom(Uint32Array.from(JSON.parse(fs.readFileSync(settings.bootrom))));
 if (settings.flash) mcu.flash.set(fs.readFileSync(settings.flash));
 mcu.flash.set(fs.readFileSync(settings.firmware));
+quicken(mcu);
 const flash = new FlashRoutines(mcu, clock);
 const pacer = new Pacer(mcu, clock, flash, exchange, !!settings.plan);
 
@@ -67,6 +70,7 @@ if (settings.chip in CHIPS) {
 let peer = null;
 if (settings.plan) {
   const meter = new Meter(clock, pacer, chip, () => spi.clockFrequency);
+  if (settings.profile) meter.watch(mcu.core, spi);
   peer = new Peer(clock, { chip, meter, bit: settings.chip === 'enc28j60' ? 100 : 10 });
   peer.run(settings.plan, (results) => console.log(JSON.stringify({ ...statistics(), results })));
 }
@@ -109,15 +113,18 @@ function exchange() {
 
 function readAlways(fd, size, take) {
   const buffer = Buffer.alloc(size);
+  let empty = 0; // reads that found nothing
   const next = () =>
     fs.read(fd, buffer, 0, size, null, (error, n) => {
       if (error && error.code !== 'EAGAIN') throw error;
+      empty = n ? 0 : empty + 1;
       if (n) {
         take(Uint8Array.from(buffer.subarray(0, n)));
         pacer.wake();
       }
-      // EAGAIN: the console does not block, so that printing can not hang the board.
-      if (error) setTimeout(next, 5);
+      // EAGAIN: the console does not block, so that printing can not hang the board. In a dialog the
+      // next piece comes soon.
+      if (error) setTimeout(next, empty < 50 ? 1 : 5);
       else next();
     });
   next();
