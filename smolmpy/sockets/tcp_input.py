@@ -269,7 +269,6 @@ def _arrives(iface, state, frame, l4, n: int, tcb, rx, slot: int):
         bits &= 0xFF ^ _SYN
         seq = nxt
         length -= 1
-        p[_BITS] = bits
         p[4] = (seq >> 24) & 255
         p[5] = (seq >> 16) & 255
         p[6] = (seq >> 8) & 255

@@ -59,9 +59,7 @@ def read(st: ptr32, t: ptr32, p: ptr8, header: int, syn: int) -> int:
         if kind == _NOP:
             i += 1
             continue
-        if i + 1 >= header:
-            return 0
-        size = p[i + 1]
+        size = p[i + 1]  # of a lone last byte, what is behind it: too long in any case
         if size < 2 or i + size > header:
             return 0
         if kind == _TIMESTAMPS and size == 10:

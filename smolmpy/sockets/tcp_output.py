@@ -222,11 +222,14 @@ def egress(socket) -> int:
                     copies -= 1
             if result == 0:
                 t[_T_DUP_DUE] = 0
-        if probe and result == 0:
+        if probe:
             # RFC 9293 section 3.8.4: a segment that the peer has to answer.
-            result = int(_segment(parts, state, tcb, -1, 0, _ACK))
+            if result == 0:
+                result = int(_segment(parts, state, tcb, -1, 0, _ACK))
             if result == 0:
                 count += 1
+            else:
+                t[_T_IDLE_DUE] = int(later(now, 0))  # it is still due
     if result == -_EAGAIN:
         wake(state, slot)
     due = t[_T_RETRANSMIT]

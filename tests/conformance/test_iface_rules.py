@@ -192,7 +192,7 @@ def test_826_each_field_of_the_head_counts():
 
 def crowded(idle, age):
     """A cache of four entries that were learned `age` ms ago and used at the last `idle` units."""
-    h = Host(start=8 * UNIT, neighbor=False, neighbors=4)
+    h = Host(start=9 * UNIT, neighbor=False, neighbors=4)
     udp = h.add(UDPSocket(512, 512))
     udp.bind(7)
     hosts = ["192.168.69.%d" % (40 + i) for i in range(4)]
@@ -480,3 +480,36 @@ def test_the_key_is_made_of_the_eight_bytes_that_are_given():
         for k in (0, 1):
             assert st[120 + k] == get32(bytes([seed[i] for i in range(k, 8, 2)]), 0)
     assert [Host().iface._st[120] for _ in range(2)] != [h.iface._st[120]] * 2
+
+
+def test_what_was_never_used_makes_room_at_once():
+    for start in (5, 40, 63, 100, 200, 255, 256, 1000):
+        h = Host(start=start * UNIT, neighbor=False, neighbors=4)
+        for i in range(9):
+            ip = "192.168.69.%d" % (40 + i)
+            h.inject(arp(1, spa=ip))
+            assert ip in known(h), (start, i)
+            h.t += 1
+
+
+def test_ports_whose_low_byte_is_zero_are_ports():
+    for there, here in ((256, 7), (7, 256), (256, 512), (1, 65280)):
+        h = Host()
+        s = h.add(UDPSocket(64, 64))
+        s.bind(here)
+        h.inject(udp(there, here, b"x"))
+        assert recv(s) == b"x" and s.remote_port == there
+        t = h.add(TCPSocket(64, 64))
+        t.listen(here)
+        h.inject(tcp(there, here, "S", 5))
+        h.expect("tcp", flags="SA", dport=there, sport=here)
+        h.inject(udp(there, here ^ 1, b"x"), tcp(there, here ^ 2, "S", 5))
+        h.expect("icmp", type=3, code=3)
+        h.expect("tcp", flags="RA")
+    for there, here in ((0, 7), (7, 0)):
+        h = Host()
+        h.inject(udp(there, here, b"x"), tcp(there, here, "S", 5))
+        if not here:
+            assert h.counter("udp_malformed") == 1
+            h.expect_nothing()
+        assert h.counter("tcp_malformed") == 1

@@ -488,3 +488,15 @@ def test_one_that_opened_itself_does_not_give_way():
     q = Peer(h, 81)
     q.send("S", 0, mss=1460)
     q.expect("RA")
+
+
+def test_a_cookie_in_a_syn_is_none():
+    h, s = alone()
+    h.advance(2000)
+    h.clear()
+    p = cookie(h)
+    other = h.add(TCPSocket(64, 64))
+    other.listen(6969)
+    h.inject(tcp(p.port, 6969, "S", (p.iss + 1) & M32, (p.irs + 1) & M32))
+    check_state(other, "SYN_RECEIVED")
+    h.expect("tcp", flags="SA", ack=(p.iss + 2) & M32)

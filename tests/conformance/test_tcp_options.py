@@ -133,12 +133,12 @@ def test_9293_3_1_of_a_peer_that_answers():
 def opened(stamps, mss=1460, value=7, **opts):
     """A connection with SACK, and with timestamps perhaps; and what the peer's segments carry."""
     h, s = listener(rx=32000, timestamps=stamps, **opts)
-    p = Peer(h)
+    p = Peer(h, iss=M32 - 40)  # the numbers wrap among the pieces
     kw = {"ts": (value, 0)} if stamps else {}
     p.send("S", 0, mss=mss, sackok=True, **kw)
-    p.expect("SA", 0, 1)
+    r = p.expect("SA", 0, 1)
     p.seq = p.ack = 1
-    p.send("A", **kw)
+    p.send("A", **({"ts": (value, r.ts[0])} if stamps else {}))
     assert s.state == TCPSocket.ESTABLISHED
     return h, p, s, kw
 
@@ -251,5 +251,49 @@ def test_7323_5_4_the_stamps_count_milliseconds():
         r = h.next()
         assert (r.ts[0] - first) & M32 == ms, (ms, r.ts)
         assert r.ts[1] == 0
+        p.send("A", 1, p.ack, ts=(0, r.ts[0]))
         first = r.ts[0]
         p.irs = (p.irs + 1) & M32
+
+
+def test_7323_4_1_the_round_trip_is_the_time_since_the_echoed_stamp():
+    for ms in (1, 77, 255, 256, 3000):
+        h, p, s, kw = opened(True)
+        s.send(b"a")
+        stamp = p.expect("A", 1, 1, b"a").ts[0]
+        h.t += ms
+        p.send("A", 1, 2, ts=(7, stamp))
+        # An eighth of it, since there has been one of 1 ms (RFC 6298 section 2).
+        assert s.stats()["rtt"] == (7 + ms) // 8, (ms, s.stats())
+
+
+def test_a_long_option_that_is_unknown_is_no_sack():
+    h, p, s, kw = opened(False)
+    s.nagle = False
+    for n in range(4):
+        s.send(bytes(10))
+        h.run()
+    h.clear()
+    unknown = bytes([30, 10]) + u32(p.irs + 11) + u32(p.irs + 41)
+    for _ in range(5):
+        p.send("A", 1, 1, options=b"\1\1" + unknown)
+        h.expect_nothing()
+    assert s.stats()["dup_acks"] == 0
+
+
+def test_2883_4_a_duplicate_takes_its_place_from_the_text_too():
+    for stamps in (False, True):
+        for early in (0, 1, 3):
+            h, p, s, kw = opened(stamps, 500)
+            p.send("A", 1, 1, bytes(10), **kw)
+            for i in range(early):
+                p.send("A", 30 + 10 * i, 1, bytes(4), **kw)
+            h.advance(100)
+            h.clear()
+            s.send(bytes(1000))
+            h.device.queue.append(p.frame("A", 3, 1, bytes(5), **kw))
+            n = min(early + 1, 3 if stamps else 4)
+            r = p.expect("A", 1, 11)
+            assert len(r.sack) == n and r.sack[0] == (3, 8), r.sack
+            assert len(r.data) == 500 - (12 if stamps else 0) - 4 - 8 * n
+            assert len(r.payload) == 520
