@@ -522,3 +522,45 @@ def test_7766_an_answer_over_tcp_is_as_long_as_it_says():
             h.advance(40)
             h.clear()
         assert got(c) == ["10.1.2.3"], size
+
+
+def test_every_bit_of_a_number_is_random():
+    ones, zeros = 0, 0
+    for _ in range(40):
+        h, c = client()
+        ident = asked(h, c).message.ident
+        ones |= ident
+        zeros |= ident ^ 0xFFFF
+    assert ones == zeros == 0xFFFF
+
+
+def test_each_query_has_a_reason_of_its_own():
+    h, c = client(queries=1)
+    q = asked(h, c)
+    h.inject(icmp(3, 1, data=_quoted(q)))
+    assert got(c) == EHOSTUNREACH
+    h.clear()
+    h.inject(asked(h, c).frame(rcode=2))
+    assert got(c) == EIO
+    h.inject(asked(h, c, "other.org").frame(rcode=2))
+    assert got(c, "other.org") == EIO
+
+
+def _quoted(q):
+    return udp(q.port, 53, q.message.raw, src=OUR, dst=q.server)[14:42]
+
+
+def test_what_is_usual():
+    h, c = client()
+    assert (c.timeout, c.port, c.stream_size, c.mixed_case) == (10000, 53, 1024, False)
+    assert c.mdns is None and c.pump is None
+    # Eight names, and two questions at once.
+    for i in range(10):
+        name = "n%d.org" % i
+        h.inject(asked(h, c, name).frame([a(QUESTION, "10.0.0.%d" % i, 100 + i)]))
+        assert got(c, name) == ["10.0.0.%d" % i]
+        assert c.stats()["cached"] == min(i + 1, 8)
+    for i in range(3):
+        assert got(c, "m%d.org" % i) == EAGAIN
+    h.run()
+    assert len(h.device.sent) == 2 and c.stats()["queries"] == 2

@@ -447,3 +447,81 @@ def test_before_it_has_the_name_it_says_nothing():
     for _, f in h.device.sent:
         assert Read(Packet(f).data).flags == 0, "nothing to take back"
     assert m.lookup(OTHER, bytearray(4)) == -101
+
+
+def test_what_is_found_is_told_once_even_when_its_time_is_over():
+    h, m = ready(None, cache=1)
+    buf = bytearray(8)
+    assert m.lookup(OTHER, buf) == EAGAIN
+    sent(h)
+    h.inject(says(a(OTHER, "250.1.130.4", 1)))
+    h.advance(1500)
+    assert m.lookup(OTHER, buf) == 1 and bytes(buf[:4]) == addr("250.1.130.4")
+    assert m.lookup(OTHER, buf) == EAGAIN
+
+
+def test_four_names_are_known_and_two_looked_for_by_default():
+    h, m = ready(None)
+    buf = bytearray(4)
+    for i in range(6):
+        name = "n%d.local" % i
+        assert m.lookup(name, buf) == EAGAIN
+        h.run()
+        h.inject(says(a(name, "192.168.69.%d" % (50 + i), 1000 + i)))
+        assert m.lookup(name, buf) == 1 and buf[3] == 50 + i
+        assert m.stats()["cached"] == min(i + 1, 4)
+    h.clear()
+    for i in range(3):
+        assert m.lookup("other%d.local" % i, buf) == EAGAIN
+    h.run()
+    found = [Packet(f) for _, f in h.device.sent if f[23] == 17]
+    assert [Read(p.data).questions[0][0] for p in found] == ["other0.local", "other1.local"]
+
+
+def test_9_a_first_conflict_waits_for_nothing_whatever_the_clock_says():
+    for begin in (0, 1, 5000, (1 << 30) - 1):
+        h = Host(start=begin)
+        m = MDNS(h.iface, "printer")
+        m_at = None
+        for n in range(3):
+            while not [1 for _, f in h.device.sent if f[23] == 17]:
+                h.advance(10)
+                assert m_at is None or h.t - m_at <= 600, (begin, n, h.t - m_at)
+            h.clear()
+            m_at = h.t
+            h.inject(says(a(m.name, "192.168.69.77", 120)))
+            assert m.conflicts == n + 1
+
+
+def test_a_message_of_many_questions_costs_so_much():
+    """A record counts four, and each byte that is read by way of a pointer one; 256 of them and a
+    quarter of the message's length are given."""
+    from array import array
+
+    from smolmpy.services import mdns_message
+
+    name = b"\7printer\5local\0" + bytes(200)
+    for n in range(80, 110):
+        size = 12 + 5 * n
+        data = u16(0) + u16(0) + u16(n) + bytes(6) + b"\0\0\1\0\1" * n
+        fits = 4 * n <= 256 + size // 4
+        assert (mdns_message.questions(data, 0, size, name) >= 0) == fits, n
+        assert (
+            mdns_message.addresses(data, 0, size, name, 0, 2, array("I", [0] * 6)) >= 0
+        ) == fits
+    found = 0
+    for n in range(60, 130):
+        record = b"\0" + u16(16) + u16(1) + u32(9) + u16(0)
+        data = u16(0) + u16(0) + u16(0) + u16(n) + bytes(4) + record * n
+        fits = 4 * n <= 256 + len(data) // 4
+        w = array("I", [0] * 6)
+        assert (mdns_message.addresses(data, 0, len(data), name, 0, 2, w) >= 0) == fits, n
+        found += fits
+    # And what pointers lead to: the questions' names are all one.
+    for n in range(10, 60):
+        own = name[:15]
+        data = u16(0) + u16(0) + u16(n) + bytes(6) + own + b"\0\1\0\1"
+        data += b"\xc0\x0c\0\1\0\1" * (n - 1)
+        cost = 4 * n + (n - 1) * 16
+        fits = cost <= 256 + len(data) // 4
+        assert (mdns_message.questions(data, 0, len(data), name) >= 0) == fits, n
