@@ -163,7 +163,7 @@ def _judge(st: ptr32, f: ptr8) -> int:
         mask = st[at + 1]
         if addr == dst:
             ours = 1
-        elif dst | mask == M and not (addr ^ dst) & mask and mask | 1 != M:
+        elif dst | mask == M and not (addr ^ dst) & mask and mask | 1 != M and ours != 1:
             ours = 2  # directed broadcast; a /31 and a /32 have none (RFC 3021)
         if src == addr and not loopback:
             return -1

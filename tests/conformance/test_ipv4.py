@@ -224,6 +224,20 @@ def test_all_ones_of_a_31_bit_prefix_is_a_host():
     h.expect("icmp", type=0, src="10.2.2.1")
 
 
+def test_an_address_of_ours_is_no_broadcast():
+    # Not even where it is that of another network on the same link.
+    for addresses in (("192.168.69.63/24", "192.168.69.50/26"),
+                      ("192.168.69.50/26", "192.168.69.63/24")):  # fmt: skip
+        h = Host(address=False)
+        for address in addresses:
+            h.iface.add_address(address)
+        h.run()
+        h.clear()
+        for options in (b"", b"\x01\x01\x01\x01"):
+            h.inject(echo(dst="192.168.69.63", options=options))
+            h.expect("icmp", type=0, src="192.168.69.63")
+
+
 def test_multicast_is_sent_to_the_mapped_hardware_address():
     # RFC 1112 6.4.
     h, s = host()
