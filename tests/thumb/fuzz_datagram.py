@@ -180,6 +180,18 @@ def test_what_is_long_goes_by_blocks():
             assert all(map(operator.le, counts, most)), (shift, lead, counts)
 
 
+def test_build_has_no_more_than_the_frame():
+    far = get32(addr(PEER), 0)
+    for shift in range(4):
+        for n in range(70):
+            walk = Walk(1, 1, 64 + 6, shift)
+            for side in walk.sides:
+                side.frame = memoryview(bytearray(2 + 42 + n))[2:]
+            walk.both("put", 4, n, far, 7)
+            walk.both("build", 1)
+            assert walk.sides[0].state[datagram._C_UDP_TX] == 1
+
+
 def test_every_slot_is_marked():
     state = Host(sockets=40).iface._st
     walk = Walk(1, 4, 64, 0)

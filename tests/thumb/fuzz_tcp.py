@@ -434,6 +434,27 @@ def test_what_is_unusual_is_declined():
             assert declined((word, due)) == [False, 0 <= late < 1 << 29], (word, late)
 
 
+def test_nothing_beside_the_header_is_used():
+    # Text is for copy_sum, so of the buffer 20 bytes are enough.
+    w = Shaken(4000, 5, 1)
+    w.both("segment", "PA", 1, 1, 1, 65535, 0, 1)  # so that the connection is known
+    h, p, s = w.pair[1]
+    s.send(DATA, 200)
+    h.run()
+    s.send(DATA, 9)
+    iface, t = h.iface, s._tcb
+    frame = p.frame("PA", 2, 201, b"x")
+    iface._frame[: len(frame)] = frame
+    assert predict(iface._frame, iface._st, len(frame)) == 21 << 8 | 6
+    header = bytearray(frame[34:54])
+    at = thumb._arrive(header, iface._st, 21)
+    assert at > 1 and thumb._arrive(header, iface._st, 22) == at
+    assert thumb._accept(header, iface._st, at, 1) is not None
+    assert thumb._plan(header, iface._st, t) == 2 + 9
+    assert thumb._sent(header, iface._st, t, 9) is not None
+    assert t[thumb._T_RCV_NXT] == (p.iss + 3) & M32 and t[thumb._T_SND_UNA] == p.irs + 201
+
+
 def test_a_full_segment_does_not_wait_for_a_small_one():
     # By the short way, with Nagle's algorithm.
     h, p, s = Shaken(4000, 4, 1).pair[1]
