@@ -210,6 +210,22 @@ def test_server_on_each_chip(firmware, wire, chip):
     assert statistics["sent"] > 150
 
 
+def test_server_by_pins(firmware, wire):
+    """W55RP20-EVB-Pico: a W5500 on pins that no SPI of the RP2040 reaches."""
+    data = exchange.pattern(10_000)
+
+    def talk():
+        for size in (0, 1471, 1472):
+            exchange.ping(ADDRESS, size, sequence=size, timeout=60)
+        for n in range(20):
+            assert exchange.udp(ADDRESS, PORT, bytes(n), timeout=60) == b"yo dawg"
+        exchange.assert_reversed(data, exchange.tcp(ADDRESS, PORT, data, timeout=120))
+
+    flash = pico.flash_image(pico.board_file("w55rp20"))
+    statistics = _serve(firmware(), "w55rp20", wire, flash, talk)
+    assert statistics["sent"] > 40
+
+
 @pytest.mark.parametrize(
     "way, version", [("mpy", "oldest"), ("source", "oldest"), ("mip", "newest")]
 )

@@ -25,7 +25,12 @@ from tools.repl import BoardError, Repl
 
 CHIPS = ("w5500", "w5100s", "enc28j60")
 # The boards whose wiring the emulated Pico has.
-BOARDS = {"w5500": "W5500_EVB_PICO", "w5100s": "W5100S_EVB_PICO", "enc28j60": "RPI_PICO_ENC28J60"}
+BOARDS = {
+    "w5500": "W5500_EVB_PICO",
+    "w5100s": "W5100S_EVB_PICO",
+    "enc28j60": "RPI_PICO_ENC28J60",
+    "w55rp20": "W55RP20_EVB_PICO",
+}
 
 _SOURCES = ROOT / "tests" / "pico"
 _FOLDER = BUILD / "pico"
@@ -184,13 +189,13 @@ def compile_mpy(path, version, optimize=3):
 
 
 def board_file(chip):
-    """{name: bytes} of the module smolmpy_board for that chip."""
-    path = ROOT / "boards" / BOARDS[chip] / "smolmpy_board.py"
-    return {"smolmpy_board.py": path.read_bytes()}
+    """{name: bytes} of the module smolmpy_board for that chip, and of what it needs beside it."""
+    paths = (ROOT / "boards" / BOARDS[chip]).glob("*.py")
+    return {path.name: path.read_bytes() for path in paths if path.stem != "manifest"}
 
 
 class Pico(Repl):
-    """A Pico with the firmware `image` (a .bin file) and an Ethernet `chip` of CHIPS, or None.
+    """A Pico with the firmware `image` (a .bin file) and a `chip`, one of BOARDS, or None.
 
     `tap`: the name of the tap that is the chip's network. `flash`: what flash_image() or `flash()`
     returned. `plan`: what a peer within the emulation does instead of a tap (tests/pico/peer.mjs);

@@ -110,12 +110,13 @@ class Board:
                 self._rest()
 
 
-def on_spi(driver, bus, baudrate, cs, reset=None, interrupt=None, **pins):
+def on_spi(driver, bus, baudrate=None, cs=None, reset=None, interrupt=None, **pins):
     """`device`, `wait` and `ticks_ms` of a board with MicroPython's `machine`, by its pins.
 
-    bus: the number of a machine.SPI, or None for machine.SoftSPI. Pins are what machine.Pin takes:
-    sck, mosi and miso where the bus has none of its own; cs, reset and interrupt of the chip, of
-    which the last two may be None. Nothing is touched before `device()` is called.
+    bus: the number of a machine.SPI, None for machine.SoftSPI, or what makes a bus of the pins
+    sck, mosi and miso. Pins are what machine.Pin takes: those three where the bus has none of its
+    own; cs, reset and interrupt of the chip, of which the last two may be None. Nothing is touched
+    before `device()` is called.
     """
     from time import ticks_ms
 
@@ -125,7 +126,9 @@ def on_spi(driver, bus, baudrate, cs, reset=None, interrupt=None, **pins):
         # The least that a bus is told: an STM32 has another mode by default.
         options = {name: Pin(pin) for name, pin in pins.items()}
         options.update(baudrate=baudrate, polarity=0, phase=0)
-        if bus is None:
+        if callable(bus):
+            spi = bus(**pins)
+        elif bus is None:
             from machine import SoftSPI
 
             spi = SoftSPI(**options)

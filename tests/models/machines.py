@@ -100,12 +100,16 @@ class Machine:
             rig.bus = (number, baudrate)
             return Bus()
 
+        def pin_spi(sck, mosi, miso):
+            return spi("pins", 0, 0, 0, Pin(sck), Pin(mosi), Pin(miso))
+
         def soft_spi(baudrate=500000, polarity=0, phase=0, *, sck, mosi, miso):
             return spi("soft", baudrate, polarity, phase, sck, mosi, miso)
 
         self.Pin = Pin
         self.SPI = spi
         self.SoftSPI = soft_spi
+        self.PinSPI = pin_spi  # the module pin_spi of W55RP20_EVB_PICO
         self.idle = rig.idle
         self.unique_id = lambda: UNIQUE
 
@@ -229,7 +233,7 @@ class Clock:
 
 def install(model, wiring, circuitpython=False):
     rig = Rig(model, wiring)
-    sys.modules["machine"] = Machine(rig)
+    sys.modules["machine"] = sys.modules["pin_spi"] = Machine(rig)
     sys.modules["select"] = Select(rig)
     sys.modules["time"] = Clock(rig)
     other = CircuitPython(rig)

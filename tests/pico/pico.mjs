@@ -1,10 +1,11 @@
 // A Raspberry Pi Pico in rp2040js with an Ethernet chip on SPI 0, as WIZnet's boards have it: chip
-// select GP17, reset GP20, interrupt GP21.
+// select GP17, reset GP20, interrupt GP21. The chip w55rp20 is a W5500 on the pins of a W55RP20,
+// which lead to no SPI.
 //
 //   node pico.mjs SETTINGS
 //
 // SETTINGS is JSON: `firmware`, a .bin file; `bootrom`, a JSON file with its words; `chip`, w5500,
-// w5100s, enc28j60 or none; `console` and `tap`, open file descriptors; `flash`, an image of it;
+// w5100s, enc28j60, w55rp20 or none; `console` and `tap`, open file descriptors; `flash`, an image of it;
 // `plan`, what a peer in the emulator's time is to do instead of a tap (peer.mjs), whose results are
 // a line of JSON as soon as they are there; `profile`: with them, for each address, how many cycles
 // the core has spent there while the bus did nothing.
@@ -14,6 +15,7 @@
 import fs from 'node:fs';
 import readline from 'node:readline';
 import { LogLevel, ConsoleLogger, Simulator } from 'rp2040js';
+import { Bits } from './bits.mjs';
 import { ENC28J60 } from './enc28j60.mjs';
 import { FlashRoutines, Pacer, SerialHost } from './gaps.mjs';
 import { Meter, Peer } from './peer.mjs';
@@ -21,11 +23,12 @@ import { quicken } from './quick.mjs';
 import { W5100S } from './w5100s.mjs';
 import { W5500 } from './w5500.mjs';
 
-const CHIPS = { w5500: W5500, w5100s: W5100S, enc28j60: ENC28J60 };
-const [CS, RST, INT] = [17, 20, 21];
+const CHIPS = { w5500: W5500, w5100s: W5100S, enc28j60: ENC28J60, w55rp20: W5500 };
 const FLASH_SIZE = 2 << 20;
 const FLASH_START = 0x10000000;
 const settings = JSON.parse(process.argv[2]);
+const W55RP20 = settings.chip === 'w55rp20';
+const [CS, RST, INT] = W55RP20 ? [20, 25, 24] : [17, 20, 21];
 
 const { rp2040: mcu, clock } = new Simulator();
 mcu.logger = new ConsoleLogger(LogLevel.Error);
@@ -49,7 +52,7 @@ if (settings.chip in CHIPS) {
   chip = new CHIPS[settings.chip](clock, {
     int: drive,
     out: transmit,
-    hz: () => spi.clockFrequency,
+    hz: () => (W55RP20 ? 0 : spi.clockFrequency),
   });
   const follow = (pin, tell) => {
     mcu.gpio[pin].addListener((state) => {
@@ -58,6 +61,7 @@ if (settings.chip in CHIPS) {
   };
   follow(CS, (level) => chip.select(level));
   follow(RST, (level) => chip.reset(level));
+  if (W55RP20) new Bits(mcu.gpio, { cs: CS, sck: 21, mosi: 23, miso: 22 }, chip);
   let reply = 0;
   const done = clock.createAlarm(() => spi.completeTransmit(reply));
   spi.onTransmit = (value) => {
