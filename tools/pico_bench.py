@@ -19,6 +19,7 @@ _PROGRAMS = ROOT / "tests" / "pico" / "programs"
 _RX = {"w5500": 10 * 1460, "w5100s": 5 * 1460, "enc28j60": 4 * 1460}
 _TX = 16 * 1460
 _SEGMENTS = 719  # 1 MiB
+_CYCLE = 8  # ns
 STREAM = _SEGMENTS * 1460
 _COUNT = 20
 
@@ -149,15 +150,20 @@ def owners(spent, named):
 
 
 def profile_table(found, named):
-    """Markdown: where the cycles of a segment go, into a sink and out of a source."""
-    columns = []
-    for result in found["results"]:
-        parts = owners(result["spent"], named)
-        time = result["passed"][0]["time"] / 8  # cycles of 8 ns
-        columns.append({"bits on SPI": time - sum(parts.values()), **parts, "in all": time})
-    lines = ["| cycles of a segment, W5500 | sink | source |", "| --- | ---: | ---: |"]
-    for owner in ("bits on SPI", *(owner for _, owner in _OWNERS), "in all"):
-        cells = [f"{column[owner] / _SEGMENTS:,.0f}" for column in columns]
+    """Markdown: where the cycles of a segment go, of a dict of chips."""
+    columns = {}
+    for chip, statistics in found.items():
+        for result in statistics["results"]:
+            parts = owners(result["spent"], named)
+            passed = result["passed"][0]
+            column = {"bits on SPI": 0, **parts, "asleep": passed["asleep"] / _CYCLE}
+            column["in all"] = passed["time"] / _CYCLE
+            column["bits on SPI"] = 2 * column["in all"] - sum(column.values())
+            columns[f"{chip.upper()} {result['op']}"] = column
+    lines = [f"| cycles of a segment | {' | '.join(columns)} |"]
+    lines.append("| --- |" + " ---: |" * len(columns))
+    for owner in next(iter(columns.values())):
+        cells = [f"{column[owner] / _SEGMENTS:,.0f}" for column in columns.values()]
         lines.append(f"| {owner} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -181,9 +187,9 @@ def _main():
     for chip in pico.CHIPS:
         say(f"{chip}: {len(plan)} operations")
         blocks[f"bench {chip}"] = table(chip, measure(chip, plan))
-    say("w5500: where the cycles go")
+    say("where the cycles go")
     streams = [operation for operation in plan if "bytes" in operation]
-    found = measure("w5500", streams, profile=True)
+    found = {chip: measure(chip, streams, profile=True) for chip in pico.CHIPS}
     blocks["bench profile"] = profile_table(found, functions("oldest"))
     rows = {}
     for name, (program, wired) in IDLE.items():

@@ -12,7 +12,9 @@ from micropython import const
 from ..wire.address import format_mac, local_mac, parse_mac
 
 _POLL = const(3)  # MicroPython's MP_STREAM_POLL
-_RX_FRAMES = const(13)  # a word of the driver's state
+# Words of the driver's state.
+_WAITING = const(1)
+_RX_FRAMES = const(13)
 
 
 def _unique_id():
@@ -39,15 +41,19 @@ def _woken(pin):
     """There is nothing to do: the interrupt itself ends the rest."""
 
 
-def _sleeper(pending):
-    # A function that sleeps for so many ms, or until pending() is true: select.poll() asks an
+def _sleeper(chip):
+    # A function that sleeps for so many ms, or until a frame may be waiting: select.poll() asks an
     # object like this whenever an interrupt, of a pin or of any kind, has ended its sleep.
     from io import IOBase
     from select import POLLIN, poll
 
+    waiting = chip.waiting
+    idle = chip.interrupt
+
     class Frames(IOBase):
         def ioctl(self, request, flags):
-            return flags if request == _POLL and pending() else 0
+            # As chip.pending(), a call nearer.
+            return flags if request == _POLL and (waiting[_WAITING] or not idle()) else 0
 
     poller = poll()
     poller.register(Frames(), POLLIN)
@@ -66,7 +72,7 @@ class Board:
         self._ticks = ticks_ms
         self._rest = rest
         self._chip = None
-        self._sleep = None
+        self._sleep = self._nap = None
         self._frames = 0
 
     def device(self, mac=None, **options):
@@ -82,7 +88,11 @@ class Board:
         if hasattr(interrupt, "irq"):
             chip.irq(_woken)
             if self._rest is None:
-                self._sleep = _sleeper(chip.pending)
+                self._sleep = _sleeper(chip)
+        elif self._rest is None:
+            from time import sleep_ms
+
+            self._nap = sleep_ms
         print("%s at %s, %s" % (self._driver.__name__, _rate(spi), format_mac(mac)))
         self._chip = chip
         return chip
@@ -101,7 +111,7 @@ class Board:
             # Nobody tells: the chip is asked again at once while frames come, else in a moment.
             frames = chip.waiting[_RX_FRAMES]
             if ms and frames == self._frames:
-                chip._sleep(1)
+                self._nap(1)
             self._frames = frames
         else:
             ticks = self._ticks

@@ -80,6 +80,23 @@ if "int" in wires.values():
         start = ticks_ms()
         smolmpy_board.wait(device, 60000)
         assert device.receive(buf) == 70
+else:
+    # While frames come at once, else a millisecond later; nothing is allocated meanwhile.
+    smolmpy_board.wait(device, -1)
+    rig.idles = 0
+    heap_lock()
+    try:
+        for count in range(1, 6):
+            smolmpy_board.wait(device, 1000)
+            assert rig.idles == count and device.receive(buf) == 0
+        smolmpy_board.wait(device, 0)
+    finally:
+        heap_unlock()
+    assert rig.idles == 5
+    model.inject(frame(80, 3))
+    assert device.receive(buf) == 80
+    smolmpy_board.wait(device, 1000)
+    assert rig.idles == 5
 
 # What programs import is there.
 from smolmpy import Interface, TCPSocket, UDPSocket  # noqa: E402
