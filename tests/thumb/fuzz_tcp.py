@@ -34,7 +34,8 @@ def every_other(socket, payload, n):
 
 
 class Shaken(Walk):
-    """A walk with more events. Options beyond those of a walk: 16 a handler, 32 window scale."""
+    """A walk with more events. Options beyond those of a walk: 16 a handler, 32 window scale, 64
+    keep-alive."""
 
     def __init__(self, size, options, seed, slot=0):
         syn = {"ws": 2} if options & 32 else {}
@@ -43,6 +44,8 @@ class Shaken(Walk):
         for h, _, s in self.pair:
             if options & 16:
                 s.handler = every_other
+            if options & 64:
+                s.keep_alive = 300
             h.iface.add_address("192.168.69.7/24")
             h.run()
             h.clear()
@@ -221,7 +224,7 @@ def walk(size, options, seed):
 def test_both_do_the_same():
     for options in range(16):
         for size in (64, 1000, 4000, 70000):
-            more = (options + size // 1000) % 4 * 16
+            more = (options + size // 1000) % 8 * 16
             walk(size, options | more, seed(options * 5 + size))
 
 
@@ -287,6 +290,16 @@ def test_a_first_sample():
         assert t[thumb._T_FLAGS] & thumb._F_TIMING
         w.both("segment", "PA", 1, 1461, 9, 65535, 0, 1)
         assert t[thumb._T_SRTT] == 8 * max(1, min(ms, 60000))
+
+
+def test_a_sample_at_the_floor_of_the_timer():
+    # SRTT stays as it is, and four times RTTVAR is less than 100 ms.
+    for ms in (98, 99, 100, 101, 102):
+        w, t = in_flight(5)
+        then = (w.pair[0][0].now - ms) & TIME
+        w.both("poke", [(thumb._T_SRTT, 8 * ms), (thumb._T_RTTVAR, 4), (thumb._T_RTT_TIME, then)])
+        w.both("segment", "A", 1, 1461, 0, 65535, 0, 1)
+        assert (t[thumb._T_SRTT], t[thumb._T_RTO]) == (8 * ms, max(200, ms + 100))
 
 
 def test_a_congestion_window_that_is_full():
@@ -432,6 +445,8 @@ def test_what_is_unusual_is_declined():
         for late in (-1, 0, 1, 1 << 28, 1 << 29):
             due = st[thumb._NOW] - late & TIME
             assert declined((word, due)) == [False, 0 <= late < 1 << 29], (word, late)
+    st[thumb._NOW] = 5
+    assert declined((thumb._T_RETRANSMIT, 1))[1] and declined((thumb._T_ACK_DUE, 1))[1]
 
 
 def test_nothing_beside_the_header_is_used():
@@ -459,10 +474,27 @@ def test_a_full_segment_does_not_wait_for_a_small_one():
     # By the short way, with Nagle's algorithm.
     h, p, s = Shaken(4000, 4, 1).pair[1]
     s.timeout = 0
+    st, t, l4 = h.iface._st, s._tcb, h.iface._l4
     for n, short in ((9, True), (1460, True), (9, False)):
         s.send(DATA, n)
-        assert (thumb._plan(h.iface._l4, h.iface._st, s._tcb) == 2 + n) == short, n
+        assert (thumb._plan(l4, st, t) == 2 + n) == short, n
         h.run()
+    h.advance(100)
+    p.send("A", 1, 1 + 9 + 1460)
+    p.send("A", 1, 1 + 9 + 1460 + 9)
+    assert thumb._plan(l4, st, t) == 1  # nothing is left
+    s.send(DATA, 9)
+    assert thumb._plan(l4, st, t) == 2 + 9
+
+
+def test_what_was_offered_is_not_taken_back():
+    # RFC 9293 section 3.8.6.2.1: the right edge stays where it is until there is room.
+    h, p, s = Shaken(4000, 5, 1).pair[1]
+    st, t, l4 = h.iface._st, s._tcb, h.iface._l4
+    t[thumb._T_FLAGS] |= thumb._F_ACK_NOW
+    for more in (0, 1, 100):
+        t[thumb._T_RCV_ADV] = (t[thumb._T_RCV_NXT] + 4000 + more) & M32
+        assert thumb._plan(l4, st, t) == 2 and get16(l4, 14) == 4000 + more
 
 
 def test_what_can_not_be_is_declined():
