@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
@@ -219,6 +220,11 @@ def test_what_the_tests_notice_and_what_not(small):
         ("def clamp(x: int, most=9):", "def clamp(x: int, most=10):"),
     }
     assert len(survivors) <= 6, survivors
+
+
+def test_what_this_process_has_imported_is_imported_anew(small, monkeypatch):
+    monkeypatch.setitem(sys.modules, "clamped", types.ModuleType("clamped"))
+    assert _hunted(small)["if x < _LEAST:", "if False:"] == "test_clamped.test_bounds"
 
 
 def test_only_who_comes_by_is_asked(small):

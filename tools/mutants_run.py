@@ -194,7 +194,9 @@ class Scenarios:
         gc.freeze()
 
     def _ready(self, codes):
-        """In a fork: makes what is imported come from the sources."""
+        """In a fork: makes what is imported come from the sources, and nothing be there yet."""
+        for name in self.sources.modules:
+            sys.modules.pop(name, None)
         sys.meta_path.insert(0, _Finder(self.sources, codes))
         gc.disable()  # no scenario makes that much, and a collection takes as long as a scenario
 
