@@ -82,6 +82,15 @@ class W5100SModel(WIZnetModel):
         )
 
     def _burst(self, out, into, i, n):
+        if not self._phase and out is not None and into is not None and out[1] == 4:
+            # Registers of socket 0.
+            if out[0] != 0x0F or not self._still():
+                return 0
+            into[0], into[1], into[2] = 0, 1, 2
+            self._registers(out[2], into, 3, n)
+            self._phase = 3
+            self._at = 0x400 + out[2] + n - 3
+            return n
         at = self._at
         if self._phase != 3 or self.now < self.ready_at:
             return 0

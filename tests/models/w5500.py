@@ -76,6 +76,17 @@ class W5500Model(WIZnetModel):
         return self.rx_memory[at % self.rx_size]
 
     def _burst(self, out, into, i, n):
+        if not self._phase and out is not None and into is not None and out[2] == 8:
+            # Registers of socket 0.
+            if not self._still():
+                return 0
+            self._at = out[0] << 8 | out[1]
+            into[0], into[1], into[2] = 1, 2, 3
+            self._registers(self._at, into, 3, n)
+            self._phase = 3
+            self._block = 1
+            self._at += n - 3
+            return n
         if self._phase != 3 or self._block not in (2, 3) or self.now < self.ready_at:
             return 0
         if self._block == 3 and not self._writes and into is not None:

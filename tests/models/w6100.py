@@ -163,6 +163,14 @@ class W6100Model(W5500Model):
         place = _PLACES.get(at)
         return 0 if place is None else WIZnetModel.socket_read(self, n, place)
 
+    def _registers(self, at, into, i, n):
+        for k in range(i, n):
+            into[k] = 0
+        for register in _PLACES:
+            k = register - at + i
+            if i <= k < n:
+                into[k] = WIZnetModel.socket_read(self, 0, _PLACES[register])
+
     def socket_write(self, n, at, value):
         if at == _IRCLR:
             WIZnetModel.socket_write(self, n, IR, value)

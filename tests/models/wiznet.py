@@ -38,6 +38,7 @@ _READ_ONLY = (SR, TX_FSR, TX_FSR + 1, TX_RD, TX_RD + 1, RX_RSR, RX_RSR + 1, RX_W
 _RESERVED = (0x14, 0x17, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1D)
 
 _COMMAND_NS = 800  # until Sn_CR reads 0
+_NEVER = 1 << 60
 _GAP = 24  # preamble, FCS and the gap between frames, in bytes
 
 
@@ -134,6 +135,18 @@ class WIZnetModel(SPIModel):
 
     def _int_level(self):
         return 0 if self._pending() else 1
+
+    def _still(self):
+        # Nothing becomes due while a burst of registers is read: it may be read at once.
+        if self.command_until is not None or self.now < self.ready_at:
+            return False
+        return self.sending_until is None or self.sending_until == _NEVER
+
+    def _registers(self, at, into, i, n):
+        while i < n:
+            into[i] = self.socket_read(0, at)
+            at += 1
+            i += 1
 
     def socket_read(self, n, at):
         if at > MR2:
@@ -252,14 +265,14 @@ class WIZnetModel(SPIModel):
         self.tx_end = self.tx_wr
         if self.tx_stalls or not self.linked or self.hung:
             self.tx_stalls = max(0, self.tx_stalls - 1)
-            self.sending_until = 1 << 60
+            self.sending_until = _NEVER
         else:
             took = (max(n, 60) + _GAP) * 8000 // self.mbps
             self.sending_until = self.now + took + self.line_ns
 
     def _hold(self):
         if self.sending_until is not None:
-            self.sending_until = 1 << 60
+            self.sending_until = _NEVER
 
     def _recv(self):
         if self.status != SOCK_MACRAW:
