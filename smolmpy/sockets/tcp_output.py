@@ -223,13 +223,9 @@ def egress(socket) -> int:
             if result == 0:
                 t[_T_DUP_DUE] = 0
         if probe:
-            # RFC 9293 section 3.8.4: a segment that the peer has to answer.
-            if result == 0:
-                result = int(_segment(parts, state, tcb, -1, 0, _ACK))
+            result = int(_probe(parts, state, tcb, result))
             if result == 0:
                 count += 1
-            else:
-                t[_T_IDLE_DUE] = int(later(now, 0))  # it is still due
     if result == -_EAGAIN:
         wake(state, slot)
     due = t[_T_RETRANSMIT]
@@ -254,6 +250,18 @@ def egress(socket) -> int:
         earliest = _ARP_RETRY  # what is due can not go before; the answer wakes it
     set_due(state, slot, earliest)
     return count
+
+
+@micropython.viper
+def _probe(parts, state, tcb, result: int) -> int:
+    # RFC 9293 section 3.8.4: a segment that the peer has to answer, if what went before it went.
+    if result == 0:
+        result = int(_segment(parts, state, tcb, -1, 0, _ACK))
+    if result:
+        st = ptr32(state)
+        t = ptr32(tcb)
+        t[_T_IDLE_DUE] = int(later(st[_NOW], 0))  # it is still due
+    return result
 
 
 @micropython.viper
