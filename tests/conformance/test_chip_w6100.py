@@ -9,7 +9,7 @@ NAME = "w6100"
 chip_scenarios.share(chip_scenarios, __name__, NAME)
 chip_scenarios.share(wiznet_scenarios, __name__, NAME)
 
-_SHAR = 0x4120
+_SYCR1, _NET4MR, _NET6MR, _SHAR = 0x2005, 0x4000, 0x4004, 0x4120
 
 
 def _address(k):
@@ -23,14 +23,16 @@ def test_locks():
     assert _address(k) == MAC and m.net_locked and m.chip_locked
     k.driver.set_mac(OTHER)
     assert _address(k) == OTHER and m.net_locked
-    # However they stand when the chip is found.
-    for locked in (False, True):
-        m.reset_chip()
-        m.net_locked = m.chip_locked = locked
-        for _ in range(60):
-            k.driver.receive(k.rx)
-            m.advance(20000)
-        assert _address(k) == OTHER and m.net_locked and m.chip_locked
+    # However they stand when the chip is found, and whether a reset shuts them or not.
+    for shuts in (True, False):
+        for locked in (False, True):
+            m.shuts = shuts
+            m.reset_chip()
+            m.net_locked = m.chip_locked = locked
+            for _ in range(60):
+                k.driver.receive(k.rx)
+                m.advance(20000)
+            assert _address(k) == OTHER and m.net_locked and m.chip_locked
     resets = m.resets
     k.driver.close()
     assert m.resets == resets + 1
@@ -39,11 +41,41 @@ def test_locks():
 def test_interrupt_enable():
     """The pin works only with SYCR1.IEN, and tells of frames alone."""
     k = Kit(NAME, True)
-    assert k.model.common[0x2005] == 0x80
+    assert k.model.common[_SYCR1] == 0x80
     k.sends(frame(60, 1, OTHER))
     assert k.model.intn() == 1
     k.model.inject(frame(60))
     assert k.model.intn() == 0
+
+
+def test_settings():
+    """Whatever the chip begins with: its interrupt works, and its stack is quiet, of IPv6 too."""
+    k = Kit(NAME, True)
+    power_on = k.model._power_on
+
+    def otherwise():
+        power_on()
+        k.model.common[_SYCR1] = 0
+
+    k.model._power_on = otherwise
+    k.model.reset_chip()
+    for _ in range(60):
+        k.driver.receive(k.rx)
+        k.model.advance(20000)
+    assert k.count("restarts") == 1
+    common = k.model.common
+    assert common[_SYCR1] == 0x80 and common[_NET4MR] == common[_NET6MR] == 0x0B
+
+
+def test_not_ready():
+    """A chip that tells its name before it is ready is not set up before."""
+    k = Kit(NAME)
+    k.model.early = True
+    k.model.reset_ns = 50 * 1000000
+    k.model.reset_chip()
+    k.model.forgiving = False  # the driver's own reset comes too early to be heard
+    k.recovers()
+    assert k.count("restarts") == 1 and k.count("resets") == 1
 
 
 def test_groups():

@@ -55,7 +55,7 @@ class W5500Model(WIZnetModel):
         self._at = (at + 1) & 0xFFFF
         kind = self._block & 3
         n = self._block >> 2
-        if self.now < self.ready_at and not (self._block == 0 and at == 0 and not self._writes):
+        if self.now < self.ready_at and (self._block or self._writes or at > 3):
             return 0  # in reset: writes are lost
         if self._block == 0:
             return self._common_write(at, out) if self._writes else self._common_read(at)

@@ -92,6 +92,9 @@ class W6100Model(W5500Model):
     rst_ns = 0
     boot_ns = 60300000
     macraw = 7
+    # What is not said: whether a reset shuts a lock that was open, and what answers during one.
+    shuts = True
+    early = False
 
     def _power_on(self):
         WIZnetModel._power_on(self)
@@ -100,7 +103,8 @@ class W6100Model(W5500Model):
             for i, value in enumerate(values):
                 common[at + i] = value
         self.common = common
-        self.chip_locked = self.net_locked = self.phy_locked = True
+        if self.shuts or self.resets == 1:
+            self.chip_locked = self.net_locked = self.phy_locked = True
 
     def _answers_pings(self):
         return not self.common[_NET4MR] & _PB
@@ -108,7 +112,7 @@ class W6100Model(W5500Model):
     # ---- common registers ----
 
     def _common_read(self, at):
-        if self.now < self.ready_at:
+        if self.now < self.ready_at and not (self.early and at < 4):
             return 0
         if at == _SYSR:
             return 1 | self.chip_locked << 7 | self.net_locked << 6 | self.phy_locked << 5
