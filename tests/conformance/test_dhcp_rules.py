@@ -112,6 +112,7 @@ def test_table_5_what_each_message_says():
         has(m, o50=addr(LEASED), o55=LIST, o57=size, **o, **name)
         assert c.state == DHCPClient.REBOOTING
         h.inject(answer(m, ACK, lease=1000))
+        h.clear()  # of a probe, if the random time before it is none
         h.inject(arp(2, LEASED, LEASED))
         m = heard(h, DECLINE, src=NOBODY, dst=EVERYBODY, dmac=BROADCAST_MAC, ciaddr=NOBODY)
         has(m, o50=addr(LEASED), o54=addr(SERVER), **o)
