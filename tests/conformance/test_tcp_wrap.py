@@ -146,3 +146,9 @@ def test_long_silence():
     h.clear() if p.expect("A", 7, 11, b"x") else None
     h.advance(1200)
     p.expect("A", 7, 11, b"x")
+
+
+def test_3_4_the_numbers_of_other_scenarios_wrap_soon():
+    h, p, s = established()
+    assert p.irs == M32 + 1 - 995, p.irs
+    assert p.iss == M32 - 2
