@@ -117,7 +117,7 @@ def _error(iface, state, l4, n: int) -> int:
     # or if no socket has to do with it.
     st = ptr32(state)
     p = ptr8(l4)
-    if n < 36 or p[8] >> 4 != 4:
+    if p[8] >> 4 != 4:
         return 0
     at = 8 + ((p[8] & 15) << 2)
     if at < 28 or at + 8 > n or (p[14] & 0x1F) | p[15]:

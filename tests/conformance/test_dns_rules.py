@@ -110,7 +110,24 @@ def lifetime(h, c, want, seconds, where):
 def test_whatever_an_answer_says():
     chance = Chance(5)
     seen = {}
-    lives = (0, 1, 59, 300, 3599, 3600, 3601, 86399, 86400, 86401, 0x7FFFFFFF, 0x80000000, M32)
+    lives = (
+        0,
+        1,
+        59,
+        256,
+        300,
+        65536,
+        1 << 24,
+        3599,
+        3600,
+        3601,
+        86399,
+        86400,
+        86401,
+        0x7FFFFFFF,
+        0x80000000,
+        M32,
+    )
     for i in range(220):
         h, c = client()
         q = asked(h, c)

@@ -513,3 +513,64 @@ def test_ports_whose_low_byte_is_zero_are_ports():
             assert h.counter("udp_malformed") == 1
             h.expect_nothing()
         assert h.counter("tcp_malformed") == 1
+
+
+def test_1122_2_3_2_1_three_questions_and_a_pause_again_and_again():
+    h = Host(neighbor=False)
+    s = h.add(UDPSocket(64, 64))
+    s.bind(7)
+    asked = []
+    start = h.t
+    while h.t - start < 20000:
+        s.send_to(b"x", addr(PEER), 9)
+        h.run()
+        asked += [at - start for at, f in h.device.sent]
+        h.clear()
+        h.t += 100
+    gaps = [asked[i + 1] - asked[i] for i in range(len(asked) - 1)]
+    assert len(asked) >= 10
+    for i in range(len(gaps)):
+        least = 3000 if i % 3 == 2 else 1000
+        assert least <= gaps[i] <= least + 400, asked
+
+
+def test_a_socket_that_is_gone_has_no_turn():
+    from smolmpy.iface.schedule import set_due
+
+    h = Host()
+    s = h.add(Turns())
+    set_due(h.iface._st, 0, 500)
+    h.iface.remove(s)
+    assert h.iface.poll_delay(h.now) == -1
+    h.advance(1000)
+    other = h.add(Turns())
+    h.advance(1000)
+    assert s.turns == other.turns == 0
+
+
+def test_datagrams_where_there_is_no_udp_at_all():
+    """A program that never loads UDP: sound ones are answered, others counted."""
+    from smolmpy.iface import icmpv4
+
+    h = Host()
+    h.iface._handle("udp", icmpv4.closed_port)
+    h.inject(udp(5, 7, b"abc"))
+    h.expect("icmp", type=3, code=3)
+    assert h.counter("udp_no_socket") == 1
+    h.inject(udp(5, 7, b"abc", no_csum=True))
+    h.expect("icmp", type=3, code=3)
+    h.inject(udp(5, 7, b"abc", length=10))  # its end is not its own
+    h.expect_nothing()
+    assert h.counter("udp_checksum") == 1
+    h.inject(udp(5, 7, b"abc", bad_csum=True))
+    assert h.counter("udp_checksum") == 2
+    for n, length in ((0, 7), (0, 9), (3, 12), (3, 0)):
+        before = h.counter("udp_malformed")
+        h.inject(udp(5, 7, bytes(n), length=length))
+        assert h.counter("udp_malformed") == before + 1, (n, length)
+    h.inject(udp(5, 0, b"abc"), ip(b"1234567", 17))
+    assert h.counter("udp_malformed") == before + 3
+    h.inject(udp(5, 256, b"x"), udp(5, 7, b""))
+    for _ in range(2):
+        h.expect("icmp", type=3, code=3)
+    h.expect_nothing()

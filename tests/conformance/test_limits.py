@@ -473,3 +473,34 @@ def test_what_can_be_done_in_each_state():
             p.send("A", p.seq, p.ack, b"z")
             assert s.can_recv() and s.may_recv()
             assert recv(s) == b"z" and not s.can_recv()
+
+
+def test_what_is_no_buffer_is_named():
+    h, p, s = established()
+    for call, bad, name in (
+        (s.send, 5, "int"),
+        (s.send, None, "NoneType"),
+        (s.recv_into, b"bytes", "bytes"),
+        (s.recv_into, "text", "str"),
+        (s.recv_into, 5, "int"),
+        (s.recv_into, memoryview(b"123"), "read-only memoryview"),
+    ):
+        raises(TypeError, name, call, bad)
+
+
+def test_buffers_of_a_firmware_that_does_not_tell_the_size_of_items():
+    from array import array
+
+    from smolmpy.sockets import buffers
+
+    sized = buffers._SIZED
+    try:
+        for buffers._SIZED in (sized, False):
+            assert buffers.writable(memoryview(bytearray(6))) == 6
+            assert buffers.writable(memoryview(array("H", [1, 2, 3]))) == ~6
+            assert buffers.writable(array("B", [1, 2])) == 2
+            assert buffers.writable(array("I", [1, 2])) == ~8
+            assert bytes(buffers.readable(memoryview(b"abc"))) == b"abc"
+            assert len(buffers.readable(array("H", [1, 2, 3]))) == 6
+    finally:
+        buffers._SIZED = sized

@@ -328,3 +328,20 @@ def test_servers_that_are_the_same_are_not_asked_anew():
     h.expect_nothing()
     c.servers = (PEER,)
     asked(h, PEER)
+
+
+def test_the_calendar_goes_on_between_two_answers():
+    for ask in ("datetime", "time"):
+        h, c = client()
+        h.inject(answer(asked(h), TODAY, millis=0))
+        fields = [9] * 8
+        for ms in (999, 1, 60000, 1):
+            h.t += ms
+            h.iface.poll(h.now)
+            now = TODAY * 1000 + h.t
+            if ask == "time":
+                assert c.time() == now // 1000 and c.millis == now % 1000
+            else:
+                assert c.datetime(fields)
+                assert fields[6] == now // 1000 % 60 and fields[5] == now // 60000 % 60
+                assert c.millis == now % 1000

@@ -103,7 +103,9 @@ def test_a_cookie_is_good_for_its_owner_only():
     if not p:
         return "SKIP no SYN cookies"
     h.iface.add_neighbor("192.168.69.67", PEER_MAC)
-    for change in ({"port": 49501}, {"src": "192.168.69.67"}, {"iss": ISS + 7}):
+    changes = [{"port": 49501}, {"src": "192.168.69.67"}]
+    changes += [{"iss": (ISS + d) & M32} for d in (7, 1 << 8, 1 << 16, 1 << 24, 1 << 31)]
+    for change in changes:
         q = Peer(h, **change)
         q.irs = p.irs
         q.send("A", 1, 1, b"evil")

@@ -178,3 +178,52 @@ def test_keep_alive_is_not_put_off_by_an_old_fin():
     h.advance(5000)
     assert h.device.sent, "a probe"
     assert h.device.sent[0][0] - at <= 1000
+
+
+def test_5961_4_a_syn_for_a_connection_is_not_for_a_listener_beside_it():
+    for name in SYNCHRONIZED:
+        if name == "TIME_WAIT":
+            continue
+        for seq in (0, 100, 1 << 20, 1 << 30):
+            h, p, s = in_state(name)
+            other = h.add(TCPSocket(64, 64))
+            other.listen(6969)
+            h.clear()
+            p.send("S", p.seq + seq, mss=1460)
+            check_state(s, name)
+            check_state(other, "LISTEN")
+            p.expect("A", None, p.seq, b"")
+            h.expect_nothing()
+
+
+def test_a_handler_gets_a_segment_whole_that_just_fits_its_answer():
+    for n in (63, 64):
+        h, s = listener(rx=200, tx=64)
+        got = []
+        s.handler = lambda socket, view, n, got=got: got.append(n) or n
+        p = Peer(h)
+        p.send("S", 0, mss=1460)
+        p.expect("SA", 0, 1)
+        p.send("A", 1, 1)
+        p.send("PA", 1, 1, bytes(n))
+        assert got == [n]
+        p.expect("A", 1, 1 + n, bytes(n))
+        # What is left of the room is what it gets next.
+        p.send("PA", 1 + n, 1, bytes(5))
+        assert sum(got) == min(n + 5, 64), got
+        p.send("A", 1 + n + 5, 1 + n)
+        assert sum(got) == n + 5
+
+
+def test_a_limit_that_is_set_while_it_runs_counts_at_once():
+    for already, limit in ((1000, 3000), (5000, 3000)):
+        h, p, s = in_state("FIN_WAIT_2")
+        h.advance(already)
+        s.fin_timeout = limit
+        h.run()
+        if already < limit:
+            h.advance(limit - already - 1)
+            check_state(s, "FIN_WAIT_2")
+            h.advance(1)
+        check_state(s, "CLOSED")
+        assert s.recv_into(bytearray(4)) == -110
