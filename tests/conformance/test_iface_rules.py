@@ -574,3 +574,96 @@ def test_datagrams_where_there_is_no_udp_at_all():
     for _ in range(2):
         h.expect("icmp", type=3, code=3)
     h.expect_nothing()
+
+
+def test_of_those_that_are_used_this_moment_one_makes_room_for_us():
+    h, s, hosts = crowded(0, 0)
+    s.send_to(b"x", addr("192.168.69.200"), 9)
+    h.run()
+    h.expect("arp", op=1, tpa="192.168.69.200")
+
+
+def test_an_answer_to_our_question_is_a_use():
+    for start in (9, 10):
+        for idle, gone in ((31, False), (32, True)):
+            h = Host(start=start * UNIT, neighbor=False, neighbors=1)
+            s = h.add(UDPSocket(64, 64))
+            s.bind(7)
+            s.send_to(b"x", addr(PEER), 9)
+            h.run()
+            s.close()  # nothing is sent after all
+            h.inject(arp(2, tha=OUR_MAC))
+            assert known(h) == [PEER]
+            h.t += idle * UNIT
+            h.inject(arp(1, spa="192.168.69.200"))
+            assert (known(h) == ["192.168.69.200"]) == gone, (start, idle)
+
+
+def test_the_key_stays_whatever_is_drawn():
+    from smolmpy.iface import secret
+
+    h = Host(seed=b"12345678")
+    st = h.iface._st
+    drawn = set()
+    for _ in range(20):
+        secret.draw(st)
+        drawn.add(st[123])
+        assert (st[120], st[121]) == (0x31333537, 0x32343638)
+    assert len(drawn) == 20
+
+
+def test_a_host_without_a_source_of_random_numbers_has_a_key_all_the_same():
+    import os
+
+    from smolmpy.iface import secret
+
+    if sys.implementation.name != "cpython":
+        return "SKIP modules cannot be changed here"
+    urandom = os.urandom
+    try:
+        del os.urandom
+        keys = {bytes(secret._entropy()) for _ in range(8)}
+        for i in range(8):
+            assert len({key[i] for key in keys}) > 2, i
+        assert {len(key) for key in keys} == {8}
+    finally:
+        os.urandom = urandom
+
+
+def test_tcp_and_udp_of_the_same_ends_are_apart():
+    h, p, s = established()
+    u = h.add(UDPSocket(64, 64))
+    u.bind(6969)
+    for n in range(3):
+        h.inject(udp(p.port, 6969, b"datagram%d" % n))
+        p.send("A", 1 + 4 * n, 1, b"text")
+        h.inject(udp(p.port, 6969, b"again"))
+        p.send("A", 1 + 4 * n, 1)
+        assert [recv(u), recv(u), recv(s)] == [b"datagram%d" % n, b"again", b"text"]
+    assert not u.can_recv()
+
+
+def test_who_has_no_port_is_not_answered():
+    h = Host()
+    s = h.add(UDPSocket(64, 64))
+    s.bind(7)
+    assert s.reply(b"x") == -89
+    h.inject(udp(0, 7, b"from nowhere"))
+    assert recv(s) == b"from nowhere"
+    assert s.reply(b"x") == -89
+    h.expect_nothing()
+
+
+def test_a_message_of_icmp_gets_its_checksum_whatever_stood_there():
+    from smolmpy import ICMPSocket
+
+    h = Host()
+    s = h.add(ICMPSocket(200, 200))
+    s.bind(5)
+    for junk in (b"\0\0", b"\xab\xcd", b"\xff\xff", b"\0\1"):
+        for n in range(4):
+            assert s.send_to(b"\x08\0" + junk + b"\0\5\0\1" + b"data"[:n], PEER) == 8 + n
+        assert s.flush() == 4
+        for n in range(4):
+            h.expect("icmp", type=8, data=b"data"[:n])
+    assert s.flush() == 0

@@ -240,12 +240,14 @@ def test_9438_4_2_and_4_3_the_curve_and_no_slower_than_reno():
                 k += 1
             reno = window * mss * 1000  # in thousandths of a byte
             last = window * mss
-            for ms in range(0, 12000, 100):
+            for ms in list(range(0, 12000, 100)) + [17000, 18000, 30000]:
+                if last > t[TX_SIZE] + mss:
+                    break  # no more than the send buffer can fill
                 st[NOW] = (t0 + ms) & 0x3FFFFFFF
                 acked = last // 2
                 congestion.grow(st, t, acked)
                 now = t[CWND]
-                off = ms - k
+                off = min(ms - k, 16000)
                 reno += 530 * acked * mss * 1000 // reno
                 cubic = 4 * off**3 * mss // 10**10 + top * mss
                 target = min(max(cubic, reno // 1000), last + last // 2)

@@ -227,3 +227,32 @@ def test_a_limit_that_is_set_while_it_runs_counts_at_once():
             h.advance(1)
         check_state(s, "CLOSED")
         assert s.recv_into(bytearray(4)) == -110
+
+
+def test_3_5_text_behind_a_syn_ack_of_both_that_began_at_once():
+    for iss in (ISS, 0x9A3C5EE7, 0x00FF01FE):
+        h, p, s = connecting(iss=iss)
+        p.send("S", 0, mss=1460)
+        p.expect("SA", 0, 1)
+        p.send("SA", 0, 1, b"text")
+        check_state(s, "ESTABLISHED")
+        assert recv(s) == b"text"
+        h.advance(500)
+        p.expect("A", 1, 5)
+
+
+def test_early_pieces_take_no_place_where_sack_is_off():
+    for sack in (False, True):
+        h, s = listener(rx=32000, sack=False)
+        p = Peer(h)
+        p.send("S", 0, mss=500, **({"sackok": True} if sack else {}))
+        p.expect("SA", 0, 1)
+        p.send("A", 1, 1)
+        for i in range(3):
+            p.send("A", 20 + 20 * i, 1, bytes(5))
+        p.send("A", 1, 1, bytes(3))
+        p.send("A", 1, 1, bytes(3))  # once more
+        h.clear()
+        s.send(bytes(900))
+        r = p.expect("A", 1, 4)
+        assert len(r.data) == 500 and not r.sack
