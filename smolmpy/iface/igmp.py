@@ -92,7 +92,7 @@ def ingress(iface, state, f: ptr8, l4, n: int):
         return
     elif not code:
         most = _V1_RESPONSE
-        g[end + _V1_HEARD] = now if now else 1
+        g[end + _V1_HEARD] = now if now else 0x3FFFFFFF
     if most > _LONGEST:
         most = _LONGEST
     g[end + _QUERIES] = (g[end + _QUERIES] + 1) & 0x3FFFFFFF

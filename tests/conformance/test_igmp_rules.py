@@ -337,3 +337,41 @@ def test_reporting_anew_tells_each_group_at_once_and_once_more():
     h.iface._igmp.report()
     h.run()
     assert list(reported(h)) == [GROUP]
+
+
+def test_each_group_has_a_timer_of_its_own():
+    """Reports come at their own times, and poll_delay tells the next, whatever the order."""
+    for turn in range(4 if BOARD else 20):
+        h = Host()
+        groups = ["239.1.%d.1" % i for i in range(5)]
+        for group in groups:
+            h.iface.join_group(group)
+        h.run()
+        reported(h)
+        g = h.iface._igmp._groups
+        due = sorted([(g[at + 2] - h.now) & 0x3FFFFFFF for at in range(0, 20, 4)])
+        assert 1000 <= due[0] and due[4] < 10000
+        start = h.t
+        times = []
+        while len(times) < 5:
+            wait = h.iface.poll_delay(h.now)
+            assert h.t - start + wait == due[len(times)], (due, times, wait)
+            h.t += wait
+            h.run()
+            for _, at in [(k, t) for k, v in reported(h).items() for t in v]:
+                times.append(at - start)
+        assert times == due
+        assert h.iface.poll_delay(h.now) == -1
+
+
+def test_a_router_of_version_1_that_is_heard_at_time_0_is_heard():
+    h = Host(start=(1 << 30) - 100)
+    h.iface.join_group(GROUP)
+    h.advance(50)
+    h.clear()
+    h.t = 100
+    assert h.now == 0
+    h.inject(igmp(QUERY, 0, dst=ALL_HOSTS))
+    h.advance(10000)
+    kinds = [Packet(f).payload[0] for _, f in h.device.sent]
+    assert kinds and set(kinds) == {V1}, kinds
