@@ -256,3 +256,60 @@ def test_early_pieces_take_no_place_where_sack_is_off():
         s.send(bytes(900))
         r = p.expect("A", 1, 4)
         assert len(r.data) == 500 and not r.sack
+
+
+def _in_time_wait(stamps):
+    """A connection in TIME-WAIT whose last timestamp was 1000, and the numbers it ended with."""
+    h, s = listener(timestamps=stamps)
+    p = Peer(h, iss=0x9A3C5EE7)
+    kw = {"ts": (1000, 0)} if stamps else {}
+    p.send("S", 0, mss=1460, **kw)
+    p.expect("SA", 0, 1)
+    p.send("A", 1, 1, **kw)
+    s.close()
+    p.expect("FA", 1, 1)
+    p.send("FA", 1, 2, **kw)
+    h.advance(100)
+    h.clear()
+    check_state(s, "TIME_WAIT")
+    return h, p, s
+
+
+def test_6191_2_timestamps_decide_where_both_have_them():
+    for old in (False, True):
+        for new in (False, True):
+            for ts in (None, 999, 1000, 1001, 1000 + (1 << 30), 1000 - (1 << 30) & M32):
+                for d in (5, -5):
+                    h, p, s = _in_time_wait(old)
+                    other = h.add(TCPSocket(64, 64))
+                    other.timestamps = new
+                    other.listen(6969)
+                    q = Peer(h, iss=(p.iss + 2 + d) & M32)
+                    q.send("S", 0, mss=1460, **({} if ts is None else {"ts": (ts, 0)}))
+                    later = d > 0
+                    if ts is not None and old and ts != 1000:
+                        later = not (ts - 1000 & M32) >> 31
+                    elif ts is not None and not old and new:
+                        later = True
+                    state = "SYN_RECEIVED" if later else "LISTEN"
+                    assert other.state_name == state, (old, new, ts, d)
+
+
+def test_9293_3_6_1_the_next_connection_begins_beyond_the_last():
+    """After a fast transfer too, of which the clock of sequence numbers knows nothing."""
+    for sent in (0, 25500, 25599, 25601, 1000000, 1 << 29):
+        h, p, s = _in_time_wait(False)
+        last = (p.irs + sent) & M32
+        s._tcb[12] = last  # SND.MAX, as if so much had been sent
+        other = h.add(TCPSocket(64, 64))
+        other.listen(6969)
+        q = Peer(h, iss=(p.iss + 100) & M32)
+        q.send("S", 0, mss=1460)
+        r = q.expect("SA", 0, 1)
+        # Its clock: 256 numbers a millisecond.
+        iss = (p.irs + 25600) & M32
+        want = iss if sent < 25600 else (last + 65536) & M32
+        assert r.seq == want, (sent, (r.seq - p.irs) & M32)
+        q.send("A", 1, 1)
+        other.send(b"abc")
+        q.expect("A", 1, 1, b"abc")
