@@ -208,7 +208,7 @@ def test_1035_4_1_a_header_of_an_answer_to_one_question():
             h.inject(q.frame(data=bytes(data)))
             ignored += 1
             assert c.stats()["ignored"] == ignored and got(c) == EAGAIN, (at, bit)
-    for n in range(12 + len(q.message.question), len(good)):
+    for n in range(1, len(good)):
         h.inject(q.frame(data=good[:n]))  # cut off within the record
         ignored += 1
         assert c.stats()["ignored"] == ignored and got(c) == EAGAIN, n
@@ -503,7 +503,8 @@ def over_tcp(h, c, name):
 
 def test_7766_8_messages_over_tcp_have_their_length_before_them():
     part = "x" * 63
-    for name in (NAME, ".".join([part] * 3) + "." + "y" * 57):
+    names = [".".join([part] * 3) + "." + "y" * n for n in (43, 44, 45, 46, 47, 48, 57)]
+    for name in [NAME] + share(names, 8):
         h, c = client()
         p, q, asked_for = over_tcp(h, c, name)
         assert asked_for.questions[0][0].lower() == name and asked_for.flags == 0x0100

@@ -525,3 +525,14 @@ def test_a_message_of_many_questions_costs_so_much():
         cost = 4 * n + (n - 1) * 16
         fits = cost <= 256 + len(data) // 4
         assert (mdns_message.questions(data, 0, len(data), name) >= 0) == fits, n
+
+
+def test_of_the_addresses_of_a_name_four_are_known():
+    for n in range(1, 7):
+        h, m = ready(None)
+        buf = bytearray(32)
+        assert m.lookup(OTHER, buf) == EAGAIN
+        sent(h)
+        h.inject(says(*[a(OTHER, "192.168.69.%d" % (50 + i), 120) for i in range(n)]))
+        assert m.lookup(OTHER, buf) == min(n, 4)
+        assert [buf[4 * i + 3] for i in range(min(n, 4))] == [50 + i for i in range(min(n, 4))]

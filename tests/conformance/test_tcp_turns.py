@@ -313,3 +313,20 @@ def test_9293_3_6_1_the_next_connection_begins_beyond_the_last():
         q.send("A", 1, 1)
         other.send(b"abc")
         q.expect("A", 1, 1, b"abc")
+
+
+def test_3_8_6_2_1_a_part_goes_out_where_it_is_half_of_the_largest_window():
+    for left, sends in ((499, False), (500, True), (501, True)):
+        h, s = listener(nagle=False)
+        p = Peer(h)
+        p.win = 1000
+        p.send("S", 0, mss=1460)
+        p.expect("SA", 0, 1)
+        p.send("A", 1, 1)
+        s.send(bytes(1000 - left))
+        p.expect("A", 1, 1, bytes(1000 - left))
+        s.send(bytes(900))
+        h.run()
+        if sends:
+            p.expect("A", 1001 - left, 1, bytes(left))
+        h.expect_nothing()
