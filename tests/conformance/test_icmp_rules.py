@@ -294,3 +294,18 @@ def test_raw_sockets_beside_udp_leave_it_what_it_has():
     h.expect("icmp", type=3, code=3)
     h.expect("icmp", type=3, code=2)
     assert recv(u) == b"hello"
+
+
+def test_1812_4_3_2_8_what_is_left_of_the_ten_is_kept():
+    """Each 100 ms add one to what is left, up to ten."""
+    for spent, ms, more in ((5, 100, 6), (5, 400, 9), (5, 500, 10), (5, 9000, 10), (10, 300, 3)):
+        h = Host()
+        h.t += 5000
+        for _ in range(spent):
+            h.inject(udp(5000, 9, b"x"))
+            h.expect("icmp", type=3)
+        h.t += ms
+        for i in range(12):
+            h.inject(udp(5000, 9, b"x"))
+            assert len(h.device.sent) == (1 if i < more else 0), (spent, ms, i)
+            h.clear()

@@ -172,3 +172,29 @@ def test_a_device_that_says_what_waits_is_not_asked_in_vain():
     assert h.iface.poll(h.now) == 16
     assert device.calls == 40
     assert h.iface.poll_delay(h.now) == -1
+
+
+def test_what_is_to_be_sent_is_sent_though_no_frame_waits():
+    h = Host()
+    device = Waiting()
+    device.clock = h
+    h.iface.device = h.device = device
+    h.iface.poll(h.now)
+    s = h.add(UDPSocket(64, 64))
+    s.bind(7)
+    s.send_to(b"x", addr(PEER), 9)
+    assert h.iface.poll(h.now) == 1 and device.calls == 0
+    h.expect("udp", data=b"x")
+    h.iface.add_address("192.168.69.2/24")
+    assert h.iface.poll(h.now) == 1
+    h.expect("arp", spa="192.168.69.2")
+    t = h.add(TCPSocket(64, 64))
+    t.connect(PEER, 80)
+    assert h.iface.poll(h.now) == 1
+    h.expect("tcp", flags="S")
+    h.t += 999
+    assert h.iface.poll(h.now) == 0
+    h.t += 1
+    assert h.iface.poll(h.now) == 1
+    h.expect("tcp", flags="S")
+    assert device.calls == 0

@@ -330,3 +330,31 @@ def test_3_8_6_2_1_a_part_goes_out_where_it_is_half_of_the_largest_window():
         if sends:
             p.expect("A", 1001 - left, 1, bytes(left))
         h.expect_nothing()
+
+
+def test_9293_3_7_1_a_syn_that_says_no_segment_size_means_536():
+    h, s = listener(tx=4096)
+    for mss, room in ((1460, 1460), (None, 536), (700, 700), (None, 536)):
+        p = Peer(h)
+        p.send("S", 0, **({} if mss is None else {"mss": mss}))
+        p.expect("SA", 0, 1)
+        assert s.stats()["mss"] == room, (mss, s.stats()["mss"])
+        p.send("R", 1)
+        check_state(s, "LISTEN")
+
+
+def test_an_ack_that_is_due_is_not_forgotten_in_a_turn_that_sends_nothing():
+    for ack_delay in (10, 100):
+        h, p, s = established(ack_delay=ack_delay)
+        s.send(b"first")
+        p.expect("A", 1, 1, b"first")
+        p.send("A", 1, 1, b"text")
+        h.t += ack_delay // 2
+        s.send(b"waits for the ACK of the first")  # Nagle's algorithm
+        h.run()
+        h.expect_nothing()
+        assert h.iface.poll_delay(h.now) == ack_delay - ack_delay // 2
+        h.advance(ack_delay - ack_delay // 2)
+        p.expect("A", None, 5)
+        h.advance(1000)
+        p.expect("A", 1, 5)  # and the first again
