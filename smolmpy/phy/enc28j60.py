@@ -418,7 +418,8 @@ class ENC28J60(SPIChip):
         self._link = bool(self._phy_read(_PHSTAT2) & _LSTAT)
         self._put(_EIE, 0 if self.interrupt is None else _INTIE)
         self._start_receiver()
-        return self._alive()
+        # A reset in the midst of this has undone what came first.
+        return self._get(_ETXST + 1) == _TX_START >> 8 and self._alive()
 
     def _put_mac(self):
         # While nothing is received (Linux, enc28j60.c); _configure() goes on with that.

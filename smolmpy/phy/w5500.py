@@ -331,10 +331,14 @@ class W5500(SPIChip):
         self._set_up()
         self._put(_SOCKET, _SN_MR, self._state[_MODE])
         self._put(_SOCKET, _SN_IMR, _RECEIVED)
-        return self._open()
+        # A reset in the midst of this has undone what came first.
+        return self._open() and self._hushed()
 
     def _hush(self):
         self._put(_COMMON, _MR, self._get(_COMMON, _MR) | _PB)
+
+    def _hushed(self):
+        return self._get(_COMMON, _MR) & _PB
 
     def _put_mac(self):
         mac = self.mac

@@ -175,10 +175,13 @@ class W6100(W5500):
         return self._get(_COMMON, _RTR) == 0x07 and self._get(_COMMON, _RTR + 1) == 0xD0
 
     def _hush(self):
-        self._put(_COMMON, _CHPLCKR, _CHIP_LOCKED)
         self._put(_COMMON, _NET4MR, _QUIET)
+        self._put(_COMMON, _CHPLCKR, _CHIP_LOCKED)
         self._put(_COMMON, _NET6MR, _QUIET)
         self._put(_COMMON, _SYCR1, _IEN)
+
+    def _hushed(self):
+        return self._get(_COMMON, _NET4MR) == _QUIET
 
     def _put_mac(self):
         # It can be written only while this lock is open.

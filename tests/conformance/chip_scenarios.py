@@ -307,6 +307,21 @@ def brown_out(name):
         k.works()
 
 
+def reset_in_repair(name):
+    """The chip is reset again while the driver sets it up: what was written before is written
+    again."""
+    k = Kit(name)
+    for at in range(1, 700, 23):
+        k.model.reset_chip()
+        k.model.at_byte(at, k.model.reset_chip)
+        for _ in range(80):
+            k.driver.receive(k.rx)
+            k.model.advance(20000)
+        k.model.events.clear()
+        assert k.driver.receive(k.rx) == 0, at
+        k.works()
+
+
 def cut_off(name):
     """A chip that is reset while a frame is read has not sent it whole: it is not delivered."""
     for interrupt in (False, True):

@@ -119,6 +119,8 @@ class QuietWIZnet(Quiet):
                     into[3] = self.mode
             elif register == driver._VERSION_AT:
                 into[3] = driver._VERSION
+            elif register == 0:
+                into[3] = 0x10  # MR.PB
             elif register >= 9 and register < 15:
                 into[3] = driver.mac[register - 9]
 
@@ -150,6 +152,8 @@ class QuietW6100(QuietWIZnet):
             into[3] = 0
             if register == 0:
                 into[3] = driver._VERSION
+            elif register == 0x4000:
+                into[3] = 0x0B
             elif register == 0x4200:
                 into[3] = 0x07
             elif register == 0x4201:
@@ -190,6 +194,8 @@ class QuietENC28J60(Quiet):
             into[1] = _REGISTERS.get(register, 0)
             if register == 0x1F:
                 into[1] |= driver._state[_BANK]
+            elif register == 5:
+                into[1] = 0x1A  # ETXSTH
         elif len(into) == 3:
             into[2] = 0
             if driver._state[_BANK] == 3 and out[0] < 6:

@@ -236,6 +236,7 @@ class WIZnetModel(SPIModel):
             self.fail("OPEN of an open socket", "4.2 Sn_CR")
         self._open_buffers()
         self.status = SOCK_MACRAW
+        self.forgiving = False  # whoever opens it knows
         self.rx_wr = self.rx_rd = self.rx_freed = 0
         self.tx_rd = self.tx_wr = self.tx_end = 0
         self.sending_until = None
