@@ -1,6 +1,6 @@
 """W55RP20-EVB-Pico: an RP2040 with a W5500 in its package. The wiring is in README.md."""
 
-from pin_spi import PinSPI
+from pin_spi_thumb import PinSPI
 
 from smolmpy.phy.board import on_spi
 from smolmpy.phy.w5500 import W5500

@@ -109,7 +109,7 @@ class Machine:
         self.Pin = Pin
         self.SPI = spi
         self.SoftSPI = soft_spi
-        self.PinSPI = pin_spi  # the module pin_spi of W55RP20_EVB_PICO
+        self.PinSPI = pin_spi  # the module pin_spi_thumb of W55RP20_EVB_PICO
         self.idle = rig.idle
         self.unique_id = lambda: UNIQUE
 
@@ -233,7 +233,7 @@ class Clock:
 
 def install(model, wiring, circuitpython=False):
     rig = Rig(model, wiring)
-    sys.modules["machine"] = sys.modules["pin_spi"] = Machine(rig)
+    sys.modules["machine"] = sys.modules["pin_spi_thumb"] = Machine(rig)
     sys.modules["select"] = Select(rig)
     sys.modules["time"] = Clock(rig)
     other = CircuitPython(rig)
