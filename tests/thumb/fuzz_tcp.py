@@ -7,7 +7,7 @@ from differential import seed
 from harness import *
 from smolmpy.iface.prediction_thumb import predict
 from smolmpy.iface.schedule import wake
-from smolmpy.sockets import tcp_input, tcp_options, tcp_output, tcp_recovery
+from smolmpy.sockets import tcp_input, tcp_options, tcp_output, tcp_prediction, tcp_recovery
 from smolmpy.sockets import tcp_prediction_thumb as thumb
 from test_tcp_prediction import DATA, Walk, test_both_time_alike  # noqa: F401
 
@@ -98,7 +98,8 @@ class Shaken(Walk):
         h.inject(p.frame("A", p.seq, ack, b"", sack=[(left, right)]))
 
     def compare(self):
-        (_, _, s), (_, _, z) = self.pair
+        (one, _, s), (_, _, z) = self.pair
+        assert one.iface._tcp_ingress is tcp_prediction.ingress
         held = []
         for one in (s, z):
             at, n = one._tcb[thumb._T_RX_HEAD], one._tcb[thumb._T_RX_LEN]
@@ -352,7 +353,9 @@ def test_a_timer_that_would_be_none():
 
 def second(h, p, s):
     """Another connection of the same peer."""
+    ingress = h.iface._tcp_ingress
     z = h.add(type(s)(64, 64))
+    h.iface._handle("tcp", ingress)  # which add() has changed
     z.ack_delay = 50
     z.listen(7000)
     q = Peer(h, port=50000, to=7000)
@@ -395,6 +398,26 @@ UNUSUAL_FLAGS = ("_F_RESET", "_F_FIN_AHEAD", "_F_PROBE", "_F_AGAIN", "_F_RECOVER
 UNUSUAL_WORDS = (thumb._T_BACKOFF, thumb._T_IDLE_DUE, thumb._T_DUP_ACKS, thumb._T_DUP_DUE,
                  thumb._T_DSACK_LEN, thumb._T_KEEP_ALIVE, thumb._T_TIMEOUT,
                  thumb._T_GAPS_LEN)  # fmt: skip
+
+
+def test_timers_on_both_sides_of_the_end_of_the_clock():
+    # One for the data and one for the acknowledgment, of this connection and of another one.
+    for left in (5, 15, 60, 150, 205, 250, 600):
+        for delay in (10, 100, 500):
+            for first in (0, 1):
+                w = Shaken(1000, 1, 1)
+                peers = [second(*one) for one in w.pair]
+                w.both("wait", (-w.pair[0][0].now & TIME) - left)
+                if first:
+                    w.both("send", 100)
+                    w.both("wait", 0)
+                for q, (h, p, s) in zip(peers, w.pair, strict=True):
+                    s.ack_delay = delay
+                    frames = p.frame("PA", 1, 1, b"one"), q.frame("PA", 1, 1, b"two")
+                    h.inject(*frames[:: 1 if first else -1])
+                w.compare()
+                for ms in (9, 1, 40, 60, 400):
+                    w.both("wait", ms)
 
 
 def test_what_is_unusual_is_declined():
