@@ -4,10 +4,11 @@
 #            ARGS="-k arp"                     more arguments for pytest
 #            BOARD=MPS2_AN385                  the board of the targets for firmware (RPI_PICO)
 #            CHIP=w5500                        pico-run: or w5100s, enc28j60
+#            TARGET=unix64                     scenario: the target
 #            VERSION=oldest                    pico-run: MicroPython's, or newest
 #            UPDATE=1                          bench-check: make what is counted the budget
 #            SAMPLE=200 SEED=1 LEAST=90        mutants: how many (0: all), which, percent to reach
-#            PATHS=smolmpy/iface/arp.py        mutants: what is changed
+#            PATHS=smolmpy/link/arp.py        mutants: what is changed
 #            NAME=predict CHANGES=50           thumb: which routine or module, how many changes
 
 PYTHON ?= python3
@@ -22,9 +23,10 @@ CHANGES ?= 0
 BOARD ?= MPS2_AN385
 CHIP ?= w5500
 VERSION ?= oldest
+TARGET ?= unix64
 export MICROPYTHON MICROPYTHON_SRC
 
-.PHONY: help run serve firmware board-run pico-run pico-install pico-bench size bench bench-docs bench-check mutants thumb netsim test lint format deps clean
+.PHONY: help ways scenario run serve firmware board-run pico-run pico-install pico-bench size bench bench-docs bench-check mutants thumb netsim test lint format deps clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -74,6 +76,12 @@ mutants: ## change the stack, one thing at a time, and list the changes that no 
 
 thumb: ## run a routine in inline assembly, and change it, on this machine, in seconds
 	@$(PYTHON) -m tools.thumb_try --changes $(CHANGES) --seed $(SEED) $(NAME)
+
+scenario: ## run scenarios on one target: TARGET=cortex-m3 ARGS="arp udp.handler"
+	@$(PYTHON) -m tools.scenario $(TARGET) $(ARGS)
+
+ways: ## play the ways of packets; write docs/architecture.md's table and drawings
+	@$(PYTHON) -m tools.ways
 
 lint: ## check style and spelling
 	@$(PYTHON) -m tools.lint

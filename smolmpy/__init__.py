@@ -14,30 +14,30 @@ _PACKET = "iface.interface sockets.buffers sockets.base sockets.ring sockets.pac
 _UDP = _PACKET + "sockets.udp_input "
 _SERVICE = _UDP + "services.service "
 _MODULES = (
-    "Interface errno kernel wire.address iface.state iface.ethernet iface.neighbor iface.arp "
-    "iface.route iface.ipv4 iface.demux iface.icmpv4 iface.schedule iface.ingress iface.secret "
+    "Interface errno kernel wire.address core.state core.schedule core.demux core.secret "
+    "link.ethernet link.neighbor link.arp ip.route ip.ipv4 ip.icmpv4 iface.egress iface.ingress "
     "iface.poll iface.interface",
-    "TCPSocket iface.interface sockets.buffers sockets.base sockets.ranges sockets.tcp_options "
-    "sockets.tcp_congestion sockets.tcp_connection sockets.tcp_cookie sockets.tcp_recovery "
-    "sockets.tcp_input sockets.tcp_output sockets.tcp_settings "
-    "sockets.tcp",
+    "TCPSocket iface.interface sockets.buffers sockets.base tcp.ranges tcp.options "
+    "tcp.congestion tcp.connection tcp.cookie tcp.recovery tcp.input tcp.output tcp.settings "
+    "tcp.socket",
     "UDPSocket " + _UDP + "sockets.udp_output sockets.udp",
     "ICMPSocket " + _PACKET + "sockets.icmp",
     "RawSocket " + _PACKET + "sockets.raw",
     "DNSClient " + _SERVICE + "services.dns_message services.dns_cache services.dns",
     "MDNS "
     + _SERVICE
-    + "services.dns_message services.dns_cache iface.igmp services.mdns_message services.mdns",
+    + "services.dns_message services.dns_cache ip.igmp services.mdns_message services.mdns",
     "SNTPClient " + _SERVICE + "services.sntp",
     "DHCPClient " + _SERVICE + "services.config services.dhcp_message services.dhcp",
 )
 
-_SUBMODULES = "net socket network aio"  # what `from smolmpy import` gives besides
+# What `from smolmpy import` gives besides.
+_SUBMODULES = "net compat.socket compat.network compat.aio compat.pool compat.stream compat.wlan"
 
 
 # These need 60 KB to be compiled, and leave many names. Each has a twin, which is taken where the
 # import fails: that is better than none, on a board that compiles and has the heap of an RP2040.
-_ASSEMBLY = ("sockets.tcp_prediction_thumb", "sockets.datagram_thumb")
+_ASSEMBLY = ("tcp.prediction_thumb", "sockets.datagram_thumb")
 _SMALL = 256 * 1024
 
 
@@ -56,10 +56,11 @@ _spare()
 
 
 def __getattr__(name):
-    if name in _SUBMODULES.split():
-        found = "smolmpy." + name
-        __import__(found)
-        return sys.modules[found]
+    for module in _SUBMODULES.split():
+        if module.rsplit(".", 1)[-1] == name:
+            found = "smolmpy." + module
+            __import__(found)
+            return sys.modules[found]
     for line in _MODULES:
         modules = line.split()
         if modules.pop(0) == name:

@@ -124,7 +124,7 @@ def test_manifest(board, need, tmp_path):
     assert len(kernels) == 1, kernels
     assert not files & {"smolmpy/phy/tap.py", "smolmpy/phy/lan9118.py"}
     # What is built upon sockets does not fit everywhere.
-    extras = {"smolmpy/socket.py", "smolmpy/network.py", "smolmpy/services/dhcp.py"}
+    extras = {"smolmpy/compat/socket.py", "smolmpy/compat/network.py", "smolmpy/services/dhcp.py"}
     assert bool(files & extras) == (board not in SMALL)
     # No CPU is asked to run the assembly of another.
     thumb = {name for name in files if name.endswith("thumb.py")}

@@ -246,7 +246,7 @@ def test_a_test_that_fails_without_any_change_ends_it(small):
 def test_the_files_stay_as_they_are_also_when_it_is_interrupted():
     paths = sorted((ROOT / "smolmpy").rglob("*.py"))
     before = [path.read_bytes() for path in paths]
-    argv = [sys.executable, "-m", "tools.mutants", "--sample", "500", "smolmpy/iface/route.py"]
+    argv = [sys.executable, "-m", "tools.mutants", "--sample", "500", "smolmpy/ip/route.py"]
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert "changes" in process.stdout.readline()
     time.sleep(0.5)
@@ -258,10 +258,10 @@ def test_the_files_stay_as_they_are_also_when_it_is_interrupted():
 @pytest.mark.parametrize(
     "path, before, after, noticed",
     [
-        ("iface/ethernet.py", "f[0] = (hi >> 8) & 255", "pass", "test_arp.py"),
-        ("iface/route.py", "broadcast = 1 if dst == M else 0", "broadcast = 0 if dst == M else 0",
+        ("link/ethernet.py", "f[0] = (hi >> 8) & 255", "pass", "test_arp.py"),
+        ("ip/route.py", "broadcast = 1 if dst == M else 0", "broadcast = 0 if dst == M else 0",
          "test_ipv4.py"),
-        ("sockets/ranges.py", "t[table + 1] = n - i", "pass", "test_tcp_sack.py"),
+        ("tcp/ranges.py", "t[table + 1] = n - i", "pass", "test_tcp_sack.py"),
     ],
 )  # fmt: skip
 def test_changes_of_the_stack_are_noticed(path, before, after, noticed):

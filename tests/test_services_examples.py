@@ -19,7 +19,7 @@ import pytest
 
 import targets
 from example_hosts import EXAMPLES, PEER, Process, example, host, linux_tap, require, run
-from smolmpy.iface import counters
+from smolmpy.core import counters
 from tools.common import ROOT
 from tools.exchange import pattern
 from tools.host import ADDRESS

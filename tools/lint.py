@@ -1,12 +1,13 @@
 """Checks style (ruff) and spelling (codespell) of everything that git tracks or would track.
 
-With --fix the style is mended, and package.json brought up to date.
+With --fix the style is mended, package.json brought up to date, and the constants that modules
+share are written (layout.py).
 """
 
 import subprocess
 import sys
 
-from tools import package, venv
+from tools import layout, package, venv
 from tools.common import main, say
 
 
@@ -14,7 +15,7 @@ def _main():
     if not venv.inside():
         venv.reenter("tools.lint", *sys.argv[1:])
     fix = "--fix" in sys.argv
-    failed = package.update(check=not fix)
+    failed = package.update(check=not fix) | layout.update(check=not fix)
     bin_folder = venv.VENV / "bin"
     commands = [
         ["ruff", "check", *(["--fix"] if fix else [])],

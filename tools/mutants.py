@@ -2,7 +2,7 @@
 
     python3 -m tools.mutants [--sample N] [--seed N] [--least PERCENT] [--jobs N] [PATH...]
 
-A sample of N changes (0: all) of the sources in PATH (by default iface, sockets and services,
+A sample of N changes (0: all) of the sources in PATH (by default core to tcp, and services,
 without the editions in assembly), drawn from the seed: no statement has its second before each has
 had its first. Each is tried with the scenarios of tests/conformance on CPython (mutants_run.py);
 what may be changed, mutate.py says. What is on disk stays as it is.
@@ -24,8 +24,8 @@ import time
 from tools import mutants_run, mutate
 from tools.common import ROOT, Missing, main, say
 
-PATHS = ("smolmpy/iface", "smolmpy/sockets", "smolmpy/services")
-SHARED = ("smolmpy/iface", "smolmpy/sockets")
+SHARED = tuple(f"smolmpy/{part}" for part in ("core", "link", "ip", "iface", "sockets", "tcp"))
+PATHS = (*SHARED, "smolmpy/services")
 EQUIVALENT = ROOT / "tools" / "mutants_equivalent.txt"
 
 

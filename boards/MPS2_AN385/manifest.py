@@ -2,9 +2,9 @@
 import os
 
 _LEFT_OUT = (
-    "iface/header.py",
-    "iface/prediction.py",
-    "iface/siphash.py",
+    "link/header.py",
+    "link/prediction.py",
+    "core/siphash.py",
     "kernel/libc_viper.py",
     "kernel/plain.py",
     "kernel/viper.py",
@@ -18,7 +18,7 @@ _LEFT_OUT = (
     "phy/w5500.py",
     "phy/w6100.py",
     "sockets/datagram.py",
-    "sockets/tcp_prediction.py",
+    "tcp/prediction.py",
 )
 
 _top = os.path.abspath("../../smolmpy")

@@ -10,7 +10,7 @@ _PHY = ("__init__", "board", "fault", "loopback", "spi", "tracer") + options.dri
 _KERNEL = ("__init__", "trial", "thumb" if options.thumb else "viper")
 _CHOICE = {"phy": _PHY, "kernel": _KERNEL}
 if options.lean:
-    _CHOICE["services"] = ()
+    _CHOICE["services"] = _CHOICE["compat"] = ()
     _CHOICE["."] = ("__init__", "errno")
 
 _top = os.path.abspath("../../smolmpy")

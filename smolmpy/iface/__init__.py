@@ -1,1 +1,1 @@
-"""The interface: Ethernet, ARP, IPv4, ICMPv4, routes, and the table of sockets."""
+"""The interface: what comes in, whose turn it is, and the sockets that it carries."""

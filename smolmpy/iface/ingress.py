@@ -3,12 +3,13 @@
 import micropython
 from micropython import const
 
-from .arp import ingress as arp_ingress
-from .ipv4 import ingress as ipv4_ingress
+from ..ip.ipv4 import ingress as ipv4_ingress
+from ..link.arp import ingress as arp_ingress
 
+# Of docs/layout.md: 'make format' writes these.
+_GROUP = const(11)
 _MAC_HI = const(12)
 _MAC_LO = const(13)
-_GROUP = const(11)
 _FLAGS = const(19)
 _RAW = const(23)
 _LOOPBACK = const(1)

@@ -5,20 +5,23 @@ from array import array
 import micropython
 from micropython import const
 
+from ..core import counters, demux, secret, state
 from ..errno import EADDRINUSE, EINVAL, ENOMEM
+from ..ip import icmpv4, route
 from ..kernel import reference
+from ..link import neighbor
+from ..link.arp import ingress as arp_ingress
 from ..wire.address import format, format_mac, from_word, parse, parse_cidr, parse_mac, to_word
-from . import counters, demux, icmpv4, neighbor, route, secret, state
-from .arp import ingress as arp_ingress
+from .egress import delay, egress
 from .ingress import examine
 from .poll import poll
-from .schedule import delay, egress
 
 try:
-    from .prediction_thumb import predict
+    from ..link.prediction_thumb import predict
 except (ImportError, SyntaxError, AttributeError):
-    from .prediction import predict
+    from ..link.prediction import predict
 
+# Of docs/layout.md: 'make format' writes these.
 _DST = const(8)
 _FLAGS = const(19)
 _ANNOUNCE = const(20)
@@ -32,7 +35,6 @@ _LOOPBACK = const(1)
 _MORE = const(2)
 _FULL = const(4)
 _ASK = const(2048)
-
 
 _ALWAYS = array("I", (1,))  # of a device that does not say whether a frame waits
 
@@ -387,7 +389,7 @@ class Interface:
         leave_group() end it. Raises OSError(ENOMEM) where there is no place.
         """
         if self._igmp is None:
-            from .igmp import IGMP
+            from ..ip.igmp import IGMP
 
             self._igmp = self.add(IGMP())
         self._igmp.join(parse(addr))
@@ -417,7 +419,7 @@ class Interface:
     # Counters
 
     def counters(self):
-        """A dict of every counter by name (smolmpy/iface/counters.py)."""
+        """A dict of every counter by name (smolmpy/core/counters.py)."""
         return counters.read(self._st)
 
     def counter(self, name):

@@ -3,9 +3,10 @@
 import micropython
 from micropython import const
 
-from .schedule import ask
-from .state import wake_all
+from ..core.state import wake_all
+from .egress import ask
 
+# Of docs/layout.md: 'make format' writes these.
 _NOW = const(4)
 _NEXT_DUE = const(5)
 _WORK = const(6)
@@ -19,9 +20,11 @@ _FRAME_SIZE = const(127)
 _MORE = const(2)
 _LATER = const(16)
 _RESUME = const(32)
-_FAULT = const(64)  # one of _FAULTS
+_FAULT = const(64)
 _FAULTS = const(0x7C0)
 _ASK = const(2048)
+_TCP = const(6)
+_UDP = const(17)
 
 _C_RX_FRAMES = const(32)
 _C_TX_FRAMES = const(33)
@@ -29,11 +32,10 @@ _C_RX_DEVICE_ERRORS = const(34)
 _C_RX_OVERSIZE = const(35)
 _C_TX_DEVICE_ERRORS = const(36)
 
-_BUDGET = const(32)
-_TCP = const(6)
-_UDP = const(17)
 _EIO = const(5)
 _EMSGSIZE = const(90)
+
+_BUDGET = const(32)
 
 
 @micropython.viper

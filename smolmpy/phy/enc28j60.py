@@ -29,7 +29,6 @@ from ..kernel import reference
 from .spi import SPIChip
 
 # Opcodes (4.2), to be or-ed with a register.
-_RCR = const(0x00)
 _RBM = const(0x3A)
 _WCR = const(0x40)
 _WBM = const(0x7A)
@@ -100,7 +99,6 @@ _RX_END = const(0x19FF)
 _RING = const(0x1A00)
 _TX_START = const(0x1A00)
 
-_MAX = const(1514)
 _MIN = const(64)  # with FCS
 _LIMIT = const(1522)  # what the receiver lets in: a tag more
 
@@ -143,8 +141,10 @@ _HEAD = const(18)
 _BOX = const(25)
 
 # The state: an array('I'), whose first words are SPIChip's.
+
+# Of docs/layout.md: 'make format' writes these.
 _CALL = const(0)
-_WAITING = const(1)  # frames known to wait
+_WAITING = const(1)
 _RX_ROOM = const(2)
 _TX_ROOM = const(3)
 _DOWN = const(4)
@@ -162,6 +162,7 @@ _TX_FRAMES = const(16)
 _TX_STALLS = const(17)
 _TOLD = const(22)
 _QUIET = const(23)
+
 _BANK = const(24)
 _HELD = const(25)  # bytes read, and not yet given back
 _NEXT = const(26)  # where the next frame begins

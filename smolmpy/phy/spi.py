@@ -55,20 +55,18 @@ _TIME = const(0x1FFFFFFF)
 # 60 ms (W5100S) and 150 ms (W5200); ESP-IDF gives them 100 ms.
 _PATIENCE = const(500)
 
-# The first words of a driver's state, an array('I'); the others are the driver's own.
-_CALL = const(0)  # 0 while the interrupt will tell of a frame
-_WAITING = const(1)  # more than 0 while frames are known to wait
-_RX_ROOM = const(2)  # bytes that the receive buffer takes
+# The first words of a driver's state, an array('I'), are described in docs/layout.md; the others
+# are the driver's own.
+
+# Of docs/layout.md: 'make format' writes these.
+_CALL = const(0)
+_WAITING = const(1)
+_RX_ROOM = const(2)
 _TX_ROOM = const(3)
-_DOWN = const(4)  # the step of a repair, 0 for none
-_SINCE = const(5)  # when it began
-_LOOKED = const(6)  # when the chip was last looked at although its pin was idle
-_STUCK = const(7)  # the last frame had not left when the next came
-_STUCK_AT = const(8)  # when that was
-_RX_FAULTS = const(9)  # repairs since the last good frame
-_TX_FAULTS = const(10)
-_POLLED = const(11)  # there is no interrupt pin
-_SENDING = const(12)  # a frame is in the chip that is not known to have left
+_DOWN = const(4)
+_SINCE = const(5)
+_LOOKED = const(6)
+_POLLED = const(11)
 _RX_FRAMES = const(13)
 _RX_ERRORS = const(14)
 _RX_TOO_LONG = const(15)
@@ -77,9 +75,9 @@ _TX_STALLS = const(17)
 _RESETS = const(18)
 _RESTARTS = const(19)
 _BUS_ERRORS = const(20)
-_PULSED = const(21)  # this repair has come to the pin
-_TOLD = const(22)  # the handler of the interrupt is ours, and has not failed to tell
-_QUIET = const(23)  # the pin was idle, and the handler has not been called since
+_PULSED = const(21)
+_TOLD = const(22)
+_QUIET = const(23)
 
 # Steps of a repair, in _DOWN
 _TORN = const(1)  # a transaction was cut off

@@ -102,13 +102,14 @@ _LOOK = const(990)
 _KEPT = const(4096)
 
 _MIN = const(60)
-_MAX = const(1514)
 _TAGGED = const(1518)
 _TIME = const(0x1FFFFFFF)
 
 # The state: an array('I'), whose first words are SPIChip's.
+
+# Of docs/layout.md: 'make format' writes these.
 _CALL = const(0)
-_WAITING = const(1)  # received bytes in the chip that are known and not yet read
+_WAITING = const(1)
 _RX_ROOM = const(2)
 _TX_ROOM = const(3)
 _DOWN = const(4)
@@ -126,6 +127,7 @@ _TX_FRAMES = const(16)
 _TX_STALLS = const(17)
 _TOLD = const(22)
 _QUIET = const(23)
+
 _HELD = const(24)  # read, and not yet given back
 _READ_AT = const(25)
 _WRITE_AT = const(26)

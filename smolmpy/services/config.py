@@ -3,8 +3,9 @@
 import micropython
 from micropython import const
 
-from ..iface.route import find
+from ..ip.route import find
 
+# Of docs/layout.md: 'make format' writes these.
 _ANNOUNCE = const(20)
 _ADDRESSES = const(24)
 _ROUTES = const(25)

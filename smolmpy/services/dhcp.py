@@ -13,13 +13,14 @@ from array import array
 
 from micropython import const
 
-from ..iface.arp import request
+from ..link.arp import request
 from ..wire.address import format, from_word, parse, to_word
 from .config import announce, assign, set_gateway, withdraw
 from .dhcp_message import WORDS, is_for_us
 from .dhcp_message import parse as parse_message
 from .service import Service, chance, fill, move, put, put_word, same, send_udp
 
+# Of docs/layout.md: 'make format' writes these.
 _NOW = const(4)
 _SRC = const(7)
 _DST = const(8)
@@ -27,6 +28,10 @@ _FLAGS = const(19)
 _WATCHED = const(117)
 _WATCHER = const(118)
 _CONFIGURING = const(8)
+_HOP_LIMIT = const(64)
+
+_EAGAIN = const(11)
+_EINPROGRESS = const(115)
 
 # Words of a message (dhcp_message.py), and behind those of the lease.
 _ADDR = const(0)
@@ -75,7 +80,6 @@ _RELEASE = const(7)
 
 _CLIENT_PORT = const(68)
 _SERVER_PORT = const(67)
-_HOP_LIMIT = const(64)
 _FOREVER = const(0x3FFFFFFF)
 _MESSAGE = const(8)  # where the message begins in the view behind the IPv4 header
 _LEAST = const(300)  # bytes: what BOOTP relays expect (RFC 1542 section 2.1)
@@ -91,8 +95,6 @@ _PROBES = const(3)
 _RELEASE_PATIENCE = const(3000)
 _LONGEST_WAIT = const(60000)  # seconds
 _LEAST_LEASE = const(10)  # seconds
-_EAGAIN = const(11)
-_EINPROGRESS = const(115)
 
 _PARAMETERS = b"\x37\x07\x01\x03\x06\x2a\x33\x3a\x3b"
 

@@ -20,8 +20,6 @@ _MASK = const(1)
 _ROUTER = const(2)
 _SERVER = const(3)
 _LEASE = const(4)
-_T1 = const(5)
-_T2 = const(6)
 _DNS = const(7)
 _NTP = const(10)
 _LISTED = const(3)
@@ -38,6 +36,7 @@ _FILE = const(116)
 _COOKIE = const(244)
 _OPTIONS = const(248)
 
+# Of docs/layout.md: 'make format' writes these.
 _MAC_HI = const(12)
 _MAC_LO = const(13)
 

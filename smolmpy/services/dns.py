@@ -8,9 +8,9 @@ from array import array
 
 from micropython import const
 
+from ..core.demux import remove
 from ..errno import EAGAIN, EIO, ENETUNREACH, ENOENT, ETIMEDOUT
-from ..iface.demux import remove
-from ..iface.route import source
+from ..ip.route import source
 from ..wire.address import format, from_word, parse, to_word
 from .dns_cache import Cache, give
 from .dns_message import (
@@ -27,9 +27,14 @@ from .dns_message import (
 )
 from .service import Service, chance, free_port, move, put, same, send_udp
 
+# Of docs/layout.md: 'make format' writes these.
 _NOW = const(4)
 _SRC = const(7)
 _DST = const(8)
+_HOP_LIMIT = const(64)
+
+_EAGAIN = const(11)
+_EINPROGRESS = const(115)
 
 _IDLE = const(0)
 _ASKING = const(1)
@@ -42,7 +47,6 @@ _ADDRESSES = const(1)
 _TARGET = const(5)
 
 _PORT = const(53)
-_HOP_LIMIT = const(64)
 _MESSAGE = const(8)
 _MOST_SERVERS = const(4)
 _FIRST_RETRY = const(1000)
@@ -50,8 +54,6 @@ _LAST_RETRY = const(4000)
 _KEEP = const(30000)
 _ALIASES = const(8)
 _STREAM_STEP = const(20)
-_EAGAIN = const(11)
-_EINPROGRESS = const(115)
 
 
 class Query(Service):

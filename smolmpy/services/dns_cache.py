@@ -10,7 +10,6 @@ from array import array
 import micropython
 from micropython import const
 
-_E_EXPIRES = const(0)
 _E_COUNT = const(1)
 _E_ADDRESSES = const(2)
 _E_WORDS = const(6)

@@ -47,7 +47,6 @@ _NAME_SIZE = const(255)
 _POINTERS = const(10)
 # What match() returns: bytes read by way of pointers, where the name ends, whether it is the one.
 _READ = const(18)
-_ENDS = const(0x1FFFF)
 # How many bytes may be read so, besides a quarter of those that the message has; a look at a
 # record counts as some.
 _BUDGET = const(512)

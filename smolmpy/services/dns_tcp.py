@@ -1,7 +1,7 @@
 """A question over TCP (RFC 7766): loaded when an answer did not fit a datagram."""
 
 from ..errno import EAGAIN, ECONNRESET
-from ..sockets.tcp import TCPSocket
+from ..tcp.socket import TCPSocket
 from ..wire.address import from_word
 from .dns_message import write_question
 

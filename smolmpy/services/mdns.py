@@ -25,11 +25,15 @@ from .mdns_message import (
 )
 from .service import Service, chance, move, put, put_word, same, send_udp
 
+# Of docs/layout.md: 'make format' writes these.
 _NOW = const(4)
 _SRC = const(7)
 _DST = const(8)
 _ADDRESSES = const(24)
 _ADDRESS_TABLE = const(128)
+
+_EAGAIN = const(11)
+_EINPROGRESS = const(115)
 
 # Words of our own: our address, the group, who is to be answered alone.
 _OURS = const(0)
@@ -69,8 +73,6 @@ _CONFLICT_PERIOD = const(10000)
 _CONFLICT_PAUSE = const(5000)
 _QUESTIONS = const(3)
 _KEEP = const(30000)
-_EAGAIN = const(11)
-_EINPROGRESS = const(115)
 
 _IDLE = const(0)
 _ASKING = const(1)

@@ -5,6 +5,7 @@ from micropython import const
 
 from .dns_message import match, skip_name
 
+# Of docs/layout.md: 'make format' writes these.
 _SRC = const(7)
 _ADDRESSES = const(24)
 _ADDRESS_TABLE = const(128)

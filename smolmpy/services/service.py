@@ -11,21 +11,21 @@ from array import array
 import micropython
 from micropython import const
 
-from ..iface.demux import in_use, insert, remove
-from ..iface.ipv4 import egress
-from ..iface.schedule import due_by, set_due, wake
-from ..iface.secret import draw
+from ..core.demux import in_use, insert, remove
+from ..core.schedule import due_by, set_due, wake
+from ..core.secret import draw
+from ..ip.ipv4 import egress
 from ..kernel import checksum
 from ..sockets.base import Socket
 from ..sockets.udp_input import attach, detach
 
-_NOW = const(4)
+# Of docs/layout.md: 'make format' writes these.
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
 _HASH = const(123)
-
 _UDP = const(17)
+
 _FIRST_PORT = const(1024)
 
 # A ring that has room for nothing: the datagram is handed over where it lies (udp_input.py).

@@ -9,14 +9,19 @@ from array import array
 import micropython
 from micropython import const
 
-from ..iface.demux import remove
-from ..iface.route import source
+from ..core.demux import remove
+from ..ip.route import source
 from ..wire.address import format, from_word, parse
 from .service import Service, chance, fill, free_port, get_word, move, put, same, send_udp
 
+# Of docs/layout.md: 'make format' writes these.
 _NOW = const(4)
 _SRC = const(7)
 _DST = const(8)
+_HOP_LIMIT = const(64)
+
+_EAGAIN = const(11)
+_EINPROGRESS = const(115)
 
 _SECONDS = const(0)
 _MILLIS = const(1)  # into the second
@@ -29,7 +34,6 @@ _WAITING = const(1)
 _ASKING = const(2)
 
 _PORT = const(123)
-_HOP_LIMIT = const(64)
 _MESSAGE = const(8)
 _SIZE = const(48)
 _TRIES = const(2)
@@ -37,8 +41,6 @@ _TIMEOUT = const(2000)
 _FIRST_PAUSE = const(16)  # seconds
 _MOST_SERVERS = const(8)
 _LONGEST = const(60000000)  # ms between two looks at the clock
-_EAGAIN = const(11)
-_EINPROGRESS = const(115)
 
 _DENIED = const(1)
 

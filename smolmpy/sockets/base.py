@@ -3,14 +3,15 @@
 import micropython
 from micropython import const
 
+from ..core.demux import in_use, insert, remove
+from ..core.schedule import wake
+from ..core.secret import draw
 from ..errno import EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENETUNREACH
-from ..iface.demux import in_use, insert, remove
-from ..iface.route import source
-from ..iface.schedule import wake
-from ..iface.secret import draw
+from ..ip.route import source
 from ..wire.address import parse, to_word
 from .buffers import fill, readable, writable
 
+# Of docs/layout.md: 'make format' writes these.
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)

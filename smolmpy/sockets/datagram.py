@@ -22,7 +22,7 @@ arrive(l4, state, n, places) -> int
 build(frame, state, outbox) -> int
     Takes the first datagram out of a ring, makes a frame of it and counts that as sent. The ring's
     fourth word is 1 where PEER is where it goes to; otherwise that is a known neighbor
-    (iface/header.py). Returns the frame's length, or 0 with the datagram still in its ring, and
+    (link/header.py). Returns the frame's length, or 0 with the datagram still in its ring, and
     SRC and DST set, where the neighbor is not that simple.
 
 places(slots), enter(places, slot, ring, rx)
@@ -34,11 +34,12 @@ datagram_thumb.py is another edition of it.
 import micropython
 from micropython import const
 
-from ..iface.ipv4 import head
-from ..iface.schedule import wake
+from ..core.schedule import wake
+from ..ip.ipv4 import head
 from ..kernel import checksum, copy, copy_sum
 from .ring import commit, pop, reserve
 
+# Of docs/layout.md: 'make format' writes these.
 _KERNEL_SUM = const(3)
 _SRC = const(7)
 _DST = const(8)
@@ -50,13 +51,6 @@ _LAST_DST = const(108)
 _LAST_SLOT = const(109)
 _ADDRESS_TABLE = const(128)
 
-_C_TX_FRAMES = const(33)
-_C_UDP_RX = const(69)
-_C_UDP_TX = const(70)
-_C_UDP_MALFORMED = const(71)
-_C_UDP_CHECKSUM = const(72)
-_C_UDP_FULL = const(74)
-
 _R_HEAD = const(4)
 _R_COUNT = const(5)
 _R_CAPACITY = const(6)
@@ -67,14 +61,22 @@ _R_HOP_LIMIT = const(16)
 _R_LIMIT = const(17)
 _R_SLOT = const(20)
 _R_RECORDS = const(21)
-_R_WORDS = const(5)
 _R_LENGTH = const(1)
 _R_REMOTE = const(2)
 _R_LOCAL = const(3)
 _R_PORT = const(4)
+_R_WORDS = const(5)
 
 _UDP = const(17)
 _UDP_HEADER = const(8)
+
+_C_TX_FRAMES = const(33)
+_C_UDP_RX = const(69)
+_C_UDP_TX = const(70)
+_C_UDP_MALFORMED = const(71)
+_C_UDP_CHECKSUM = const(72)
+_C_UDP_FULL = const(74)
+
 _EAGAIN = const(11)
 _EDESTADDRREQ = const(89)
 _EMSGSIZE = const(90)

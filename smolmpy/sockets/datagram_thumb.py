@@ -13,6 +13,7 @@ from micropython import const
 
 from ..kernel import addressof
 
+# Of docs/layout.md: 'make format' writes these.
 _KERNEL_SUM = const(3)
 _NOW = const(4)
 _WORK = const(6)
@@ -30,19 +31,13 @@ _ROUTES_LEN = const(26)
 _NEIGHBORS = const(27)
 _NEIGHBORS_LEN = const(28)
 _DIRTY = const(30)
+_COUNTERS = const(32)
 _LAST_PORTS = const(106)
 _LAST_SLOT = const(109)
+
 _N_HI = const(1)
 _N_LO = const(2)
 _N_TIME = const(3)
-
-_COUNTERS = const(32)
-_C_TX_FRAMES = const(33)
-_C_UDP_RX = const(69)
-_C_UDP_TX = const(70)
-_C_UDP_MALFORMED = const(71)
-_C_UDP_CHECKSUM = const(72)
-_C_UDP_FULL = const(74)
 
 _R_HEAD = const(4)
 _R_COUNT = const(5)
@@ -59,14 +54,22 @@ _R_BYTES = const(18)
 _R_OTHER = const(19)
 _R_SLOT = const(20)
 _R_RECORDS = const(21)
-_R_WORDS = const(5)
 _R_LENGTH = const(1)
 _R_REMOTE = const(2)
 _R_LOCAL = const(3)
 _R_PORT = const(4)
+_R_WORDS = const(5)
 
 _UDP = const(17)
 _UDP_HEADER = const(8)
+
+_C_TX_FRAMES = const(33)
+_C_UDP_RX = const(69)
+_C_UDP_TX = const(70)
+_C_UDP_MALFORMED = const(71)
+_C_UDP_CHECKSUM = const(72)
+_C_UDP_FULL = const(74)
+
 _EAGAIN = const(11)
 _EDESTADDRREQ = const(89)
 _EMSGSIZE = const(90)

@@ -3,25 +3,28 @@
 import micropython
 from micropython import const
 
+from ..core.demux import in_use
 from ..errno import EADDRINUSE, EMSGSIZE
-from ..iface.demux import in_use
-from ..iface.ipv4 import egress
-from ..iface.route import source
+from ..ip.ipv4 import egress
+from ..ip.route import source
 from ..kernel import checksum, copy
 from ..wire.address import parse
 from .base import check_port, read_addr
 from .packet import PacketSocket, queue
 
+# Of docs/layout.md: 'make format' writes these.
 _DST = const(8)
 _PORTS = const(9)
 
+_R_HOP_LIMIT = const(16)
 _R_LENGTH = const(1)
 _R_REMOTE = const(2)
 
 _ICMP = const(1)
-_ICMP_HEADER = const(8)
-_R_HOP_LIMIT = const(16)
+
 _ENETUNREACH = const(101)
+
+_ICMP_HEADER = const(8)
 
 
 class ICMPSocket(PacketSocket):

@@ -3,8 +3,8 @@
 import micropython
 from micropython import const
 
-from ..iface.route import source
-from ..iface.schedule import set_due, wake
+from ..core.schedule import set_due, wake
+from ..ip.route import source
 from ..kernel import copy, reference
 from .base import Socket, buffer, write_addr
 from .ring import clear, commit, make, pop, reserve
@@ -14,9 +14,13 @@ try:
 except (ImportError, SyntaxError, AttributeError):
     from .datagram import handle, put, take
 
+# Of docs/layout.md: 'make format' writes these.
 _WORK = const(6)
 _SRC = const(7)
 _DST = const(8)
+_DIRTY = const(30)
+_SLOTS = const(31)
+
 _R_HEAD = const(4)
 _R_COUNT = const(5)
 _R_CAPACITY = const(6)
@@ -24,17 +28,15 @@ _R_LAST = const(11)
 _R_HOP_LIMIT = const(16)
 _R_SLOT = const(20)
 _R_RECORDS = const(21)
-_R_WORDS = const(5)
 _R_REMOTE = const(2)
 _R_LOCAL = const(3)
 _R_PORT = const(4)
+_R_WORDS = const(5)
+
+_ARP_RETRY = const(1000)
 
 _C_RAW_RX = const(82)
 _C_RAW_FULL = const(83)
-
-_DIRTY = const(30)
-_SLOTS = const(31)
-_ARP_RETRY = const(1000)
 
 _EAGAIN = const(11)
 _EINPROGRESS = const(115)

@@ -4,18 +4,20 @@ import micropython
 from micropython import const
 
 from ..errno import EMSGSIZE
-from ..iface.ethernet import transmit
 from ..iface.interface import HANDLERS
-from ..iface.ipv4 import egress
-from ..iface.route import source
+from ..ip.ipv4 import egress
+from ..ip.route import source
 from ..kernel import copy
+from ..link.ethernet import transmit
 from .packet import PacketSocket, queue
 
+# Of docs/layout.md: 'make format' writes these.
 _SRC = const(7)
 _DST = const(8)
 _PEER_HI = const(14)
 _PEER_LO = const(15)
 _RAW = const(23)
+
 _R_LENGTH = const(1)
 
 _ENETUNREACH = const(101)

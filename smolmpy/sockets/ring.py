@@ -1,21 +1,7 @@
 """A ring of packets: what UDP, ICMP and raw sockets queue, each packet in one piece.
 
-The packets' bytes lie in a buffer of the caller; a small array('I') keeps the book:
-
-    0   the block of kernel calls: 4 words
-    4   HEAD, COUNT     the first packet's record, how many there are
-    6   CAPACITY        how many there may be
-    7   START, END      where the first packet's bytes begin and the last one's end
-    9   USED            bytes in packets
-    10  SIZE            length of the buffer
-    11  LAST            of the packet taken last: REMOTE, LOCAL, PORT
-    14  BOUND           the local address that packets leave from, 0 for the one that fits
-    15  LOCAL_PORT, HOP_LIMIT   what they leave with
-    17  LIMIT           the longest that may leave
-    18  BYTES, OTHER    where the buffer lies, and the socket's other ring, once handle() or
-                        enter() of datagram_thumb.py has been called
-    20  SLOT            the slot of the socket that sends what is in the ring
-    then, for each packet: OFFSET, LENGTH, REMOTE, LOCAL (addresses), PORT (the remote one)
+The packets' bytes lie in a buffer of the caller; a small array('I') keeps the book
+(docs/layout.md).
 """
 
 from array import array
@@ -23,6 +9,7 @@ from array import array
 import micropython
 from micropython import const
 
+# Of docs/layout.md: 'make format' writes these.
 _R_HEAD = const(4)
 _R_COUNT = const(5)
 _R_CAPACITY = const(6)
@@ -31,17 +18,14 @@ _R_END = const(8)
 _R_USED = const(9)
 _R_SIZE = const(10)
 _R_LAST = const(11)
-_R_BOUND = const(14)
-_R_LOCAL_PORT = const(15)
 _R_HOP_LIMIT = const(16)
-_R_LIMIT = const(17)
 _R_RECORDS = const(21)
-_R_WORDS = const(5)
 _R_OFFSET = const(0)
 _R_LENGTH = const(1)
 _R_REMOTE = const(2)
 _R_LOCAL = const(3)
 _R_PORT = const(4)
+_R_WORDS = const(5)
 
 
 def make(packets, size):

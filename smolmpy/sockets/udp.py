@@ -3,12 +3,12 @@
 import micropython
 from micropython import const
 
+from ..core.demux import in_use
 from ..errno import EADDRINUSE, EDESTADDRREQ
-from ..iface.demux import in_use
-from ..iface.ethernet import failed
-from ..iface.ipv4 import answer, egress
-from ..iface.route import find, source
+from ..ip.ipv4 import answer, egress
+from ..ip.route import find, source
 from ..kernel import checksum, reference
+from ..link.ethernet import failed
 from ..wire.address import parse, to_word
 from .base import NOWHERE, check_port, write_addr
 from .ring import clear
@@ -20,15 +20,13 @@ try:
 except (ImportError, SyntaxError, AttributeError):
     from .datagram import build, handle, put
 
+# Of docs/layout.md: 'make format' writes these.
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
 _GROUP = const(11)
 _SENDING = const(16)
 _ADDRESS_TABLE = const(128)
-
-_C_TX_FRAMES = const(33)
-_C_UDP_TX = const(70)
 
 _R_CAPACITY = const(6)
 _R_LAST = const(11)
@@ -39,6 +37,10 @@ _R_LIMIT = const(17)
 
 _UDP = const(17)
 _UDP_HEADER = const(8)
+
+_C_TX_FRAMES = const(33)
+_C_UDP_TX = const(70)
+
 _EMSGSIZE = const(90)
 _ENETUNREACH = const(101)
 

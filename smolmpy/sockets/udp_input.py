@@ -6,8 +6,8 @@ It is a module of its own, since the services (smolmpy/services) need no more of
 import micropython
 from micropython import const
 
-from ..iface.demux import lookup
-from ..iface.icmpv4 import closed_port
+from ..core.demux import lookup
+from ..ip.icmpv4 import closed_port
 from ..kernel import reference
 
 try:
@@ -15,6 +15,7 @@ try:
 except (ImportError, SyntaxError, AttributeError):
     from .datagram import arrive, enter, places
 
+# Of docs/layout.md: 'make format' writes these.
 _SRC = const(7)
 _DST = const(8)
 _PORTS = const(9)
@@ -22,7 +23,6 @@ _LAST_PORTS = const(106)
 _LAST_SRC = const(107)
 _LAST_DST = const(108)
 _LAST_SLOT = const(109)
-
 _UDP = const(17)
 
 

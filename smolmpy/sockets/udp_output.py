@@ -3,24 +3,20 @@
 import micropython
 from micropython import const
 
-from ..iface.arp import request
-from ..iface.ethernet import failed
-from ..iface.ipv4 import find_way
-from ..iface.schedule import set_due, wake
+from ..core.schedule import set_due, wake
+from ..ip.ipv4 import find_way
+from ..link.arp import request
+from ..link.ethernet import failed
 from .packet import PacketSocket
 from .ring import pop
 
+# Of docs/layout.md: 'make format' writes these.
 _WORK = const(6)
 _SRC = const(7)
 _SENDING = const(16)
-
 _DIRTY = const(30)
 _SLOTS = const(31)
 
-_C_TX_FRAMES = const(33)
-_C_UDP_TX = const(70)
-
-_R_TO_PEER = const(3)  # for build()
 _R_HEAD = const(4)
 _R_COUNT = const(5)
 _R_CAPACITY = const(6)
@@ -28,12 +24,18 @@ _R_START = const(7)
 _R_USED = const(9)
 _R_SLOT = const(20)
 _R_RECORDS = const(21)
-_R_WORDS = const(5)
 _R_LENGTH = const(1)
+_R_WORDS = const(5)
 
 _ARP_RETRY = const(1000)
+
+_C_TX_FRAMES = const(33)
+_C_UDP_TX = const(70)
+
 _EAGAIN = const(11)
 _EINPROGRESS = const(115)
+
+_R_TO_PEER = const(3)  # for build()
 
 
 class UDPSending(PacketSocket):

@@ -21,7 +21,7 @@ from fuzz import EDGES, FuzzDevice, Random, mend, put
 from harness import *
 from service_frames import ACK, DISCOVER, NAK, OFFER, option
 from smolmpy import MDNS, DHCPClient, DNSClient, SNTPClient
-from smolmpy.iface import counters
+from smolmpy.core import counters
 
 TIMES = 16
 DRAWN = 9  # a query of IGMP has eight groups told

@@ -21,7 +21,7 @@ from frames import (
     tcp_options,
 )
 from smolmpy import Interface, TCPSocket
-from smolmpy.iface import counters
+from smolmpy.core import counters
 
 EAGAIN = -11
 M32 = 0xFFFFFFFF

@@ -8,7 +8,7 @@ import sys
 
 from harness import *
 from smolmpy import ICMPSocket, RawSocket, UDPSocket
-from smolmpy.iface.schedule import wake
+from smolmpy.core.schedule import wake
 
 TEXT = b"text to be sent"
 
@@ -426,7 +426,7 @@ def interrupted(poll, at):
 
     def trace(frame, event, arg):
         name = frame.f_code.co_filename
-        if "/smolmpy/" not in name or "/sockets/tcp" in name:
+        if "/smolmpy/" not in name or "/smolmpy/tcp/" in name:
             return None
         if event == "line":
             left[0] -= 1

@@ -4,11 +4,11 @@ from array import array
 
 from fuzz import Random
 from harness import *
-from smolmpy.iface import arp as arp_module
-from smolmpy.iface import header
+from smolmpy.link import arp as arp_module
+from smolmpy.link import header
 
 try:
-    from smolmpy.iface import header_thumb as assembly
+    from smolmpy.link import header_thumb as assembly
 except (ImportError, SyntaxError, AttributeError):
     assembly = None
 

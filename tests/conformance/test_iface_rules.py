@@ -26,7 +26,7 @@ class Turns:
 
 
 def test_whoever_is_woken_has_one_turn_and_nobody_else_has():
-    from smolmpy.iface.schedule import due_by, set_due, wake
+    from smolmpy.core.schedule import due_by, set_due, wake
 
     for slots in (1, 3, 16, 17, 32, 33, 40):
         h = Host(sockets=slots)
@@ -60,7 +60,7 @@ def test_whoever_is_woken_has_one_turn_and_nobody_else_has():
 
 
 def test_the_sooner_of_two_times_counts_wherever_the_clock_wraps():
-    from smolmpy.iface.schedule import due_by, set_due
+    from smolmpy.core.schedule import due_by, set_due
 
     for start in (
         1,
@@ -110,7 +110,7 @@ def test_the_sooner_of_two_times_counts_wherever_the_clock_wraps():
 
 
 def test_a_time_that_would_be_0_is_1():
-    from smolmpy.iface.schedule import set_due
+    from smolmpy.core.schedule import set_due
 
     h = Host(start=(1 << 30) - 10, address=False)
     s = h.add(Turns())
@@ -424,7 +424,7 @@ def test_1071_a_sum_that_carries_twice():
 
 
 def test_timers_of_a_program_that_polls_and_never_asks_when():
-    from smolmpy.iface.schedule import set_due
+    from smolmpy.core.schedule import set_due
 
     for start in ((1 << 30) - 12, (1 << 30) - 9, (1 << 29) - 12, 77):
         for first, second in ((5, 20), (20, 5), (5, 1 << 28), (7, 7)):
@@ -535,7 +535,7 @@ def test_1122_2_3_2_1_three_questions_and_a_pause_again_and_again():
 
 
 def test_a_socket_that_is_gone_has_no_turn():
-    from smolmpy.iface.schedule import set_due
+    from smolmpy.core.schedule import set_due
 
     h = Host()
     s = h.add(Turns())
@@ -550,7 +550,7 @@ def test_a_socket_that_is_gone_has_no_turn():
 
 def test_datagrams_where_there_is_no_udp_at_all():
     """A program that never loads UDP: sound ones are answered, others counted."""
-    from smolmpy.iface import icmpv4
+    from smolmpy.ip import icmpv4
 
     h = Host()
     h.iface._handle("udp", icmpv4.closed_port)
@@ -600,7 +600,7 @@ def test_an_answer_to_our_question_is_a_use():
 
 
 def test_the_key_stays_whatever_is_drawn():
-    from smolmpy.iface import secret
+    from smolmpy.core import secret
 
     h = Host(seed=b"12345678")
     st = h.iface._st
@@ -615,7 +615,7 @@ def test_the_key_stays_whatever_is_drawn():
 def test_a_host_without_a_source_of_random_numbers_has_a_key_all_the_same():
     import os
 
-    from smolmpy.iface import secret
+    from smolmpy.core import secret
 
     if sys.implementation.name != "cpython":
         return "SKIP modules cannot be changed here"

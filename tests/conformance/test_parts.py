@@ -4,9 +4,11 @@ from array import array
 
 from fuzz import Random
 from harness import *
-from smolmpy.iface import demux, route
+from smolmpy.core import demux
+from smolmpy.ip import route
 from smolmpy.services import dns_cache
-from smolmpy.sockets import ranges, ring
+from smolmpy.sockets import ring
+from smolmpy.tcp import ranges
 
 SRC, DST, PORTS = 7, 8, 9
 PEER_HI, PEER_LO = 14, 15
@@ -447,7 +449,7 @@ def test_the_gateway_that_a_service_sets():
 
 
 def test_a_neighbor_is_found_and_forgotten_wherever_it_lies():
-    from smolmpy.iface import neighbor
+    from smolmpy.link import neighbor
 
     chance = Chance(10)
     for size in (1, 2, 4, 8):

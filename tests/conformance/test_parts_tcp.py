@@ -4,10 +4,10 @@ from array import array
 
 from fuzz import Random
 from harness import *
-from smolmpy.sockets import tcp_congestion as congestion
-from smolmpy.sockets import tcp_connection as connection
-from smolmpy.sockets import tcp_recovery as recovery
-from smolmpy.sockets import tcp_settings  # noqa: F401
+from smolmpy.tcp import congestion as congestion
+from smolmpy.tcp import connection as connection
+from smolmpy.tcp import recovery as recovery
+from smolmpy.tcp import settings as tcp_settings  # noqa: F401
 
 NOW = 4
 FLAGS, UNA, NXT, MAX, WND, MSS, TX_SIZE = 5, 10, 11, 12, 13, 21, 27
@@ -486,7 +486,7 @@ def test_6675_5_a_timeout():
 
 
 def test_words_as_bytes():
-    from smolmpy.sockets.tcp_options import put
+    from smolmpy.tcp.options import put
 
     w = array("I", [7, 0x01020304, 0xF1E2D3C4, 9])
     d = bytearray(b"\xaa" * 14)

@@ -7,7 +7,7 @@ from harness import *
 from harness import Host, Peer
 from locked import PreparedDevice, under_lock
 from smolmpy import net, socket
-from smolmpy.sockets.pooled import PooledTCP
+from smolmpy.compat.pooled import PooledTCP
 
 TARGET = ("192.168.69.100", 81)
 

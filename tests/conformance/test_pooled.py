@@ -1,7 +1,7 @@
 """The sockets of the pool, by themselves: what a listener, an orphan and a peek need of them."""
 
 from harness import *
-from smolmpy.sockets.pooled import PooledTCP, PooledUDP
+from smolmpy.compat.pooled import PooledTCP, PooledUDP
 from states import check_state
 
 

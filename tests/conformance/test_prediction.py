@@ -4,10 +4,10 @@ from array import array
 
 from harness import *
 from smolmpy import UDPSocket
-from smolmpy.iface import prediction
+from smolmpy.link import prediction
 
 try:
-    from smolmpy.iface.prediction_thumb import predict as assembly
+    from smolmpy.link.prediction_thumb import predict as assembly
 except (ImportError, SyntaxError, AttributeError):
     assembly = None
 

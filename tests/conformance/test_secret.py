@@ -4,7 +4,7 @@ from array import array
 
 from fuzz import Random
 from harness import *
-from smolmpy.iface import secret, siphash
+from smolmpy.core import secret, siphash
 
 KEY, HASH = 120, 123
 

@@ -1,4 +1,4 @@
-"""The usual case of TCP in assembly (tcp_prediction_thumb.py) must do what the portable code does.
+"""The usual case of TCP in assembly (tcp/prediction_thumb.py) must do what the portable code does.
 
 Two hosts see the same peer, the same program and the same time, one with the shortcut and one
 without. What they send, what they count and every word of their control blocks is compared after
@@ -7,11 +7,13 @@ each step of a walk that chance decides.
 
 from fuzz import Random
 from harness import *
-from smolmpy.sockets import tcp_input, tcp_output, tcp_prediction
-from smolmpy.sockets.tcp import TCPSocket as Chosen
+from smolmpy.tcp import input as tcp_input
+from smolmpy.tcp import output as tcp_output
+from smolmpy.tcp import prediction as tcp_prediction
+from smolmpy.tcp.socket import TCPSocket as Chosen
 
 try:
-    from smolmpy.sockets import tcp_prediction_thumb as thumb
+    from smolmpy.tcp import prediction_thumb as thumb
 except (ImportError, SyntaxError, AttributeError):
     thumb = None
 

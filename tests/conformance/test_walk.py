@@ -11,12 +11,16 @@ timers, calls of the program, handlers that raise, a device that is full or fail
 from fuzz import EDGES, Random, mend
 from harness import *
 from smolmpy import ICMPSocket, RawSocket, UDPSocket
-from smolmpy.iface import arp as arp_module
-from smolmpy.iface import header, icmpv4, ingress, interface, ipv4
-from smolmpy.sockets import datagram, tcp_input, tcp_output, udp_input
+from smolmpy.iface import ingress, interface
+from smolmpy.ip import icmpv4, ipv4
+from smolmpy.link import arp as arp_module
+from smolmpy.link import header
+from smolmpy.sockets import datagram, udp_input
 from smolmpy.sockets import packet as packet_module
-from smolmpy.sockets import tcp as tcp_module
 from smolmpy.sockets import udp as udp_module
+from smolmpy.tcp import input as tcp_input
+from smolmpy.tcp import output as tcp_output
+from smolmpy.tcp import socket as tcp_module
 
 SRC, LAST_TCB, LAST_PORTS = 7, 103, 106
 # Of the interface's state: all that is not of a packet in hand, nor of a short way. NEXT_DUE may

@@ -9,7 +9,7 @@ from differential import seed
 from emulated import core
 from fuzz_header import States, target, ways, with_sum
 from harness import *
-from smolmpy.iface import header
+from smolmpy.link import header
 from smolmpy.sockets import datagram, datagram_thumb
 from smolmpy.sockets.ring import clear
 from test_datagram import (

@@ -5,8 +5,8 @@ from array import array
 from differential import Bytes, both, seeded
 from emulated import core
 from harness import *
-from smolmpy.iface import arp as arp_module
-from smolmpy.iface import header, header_thumb, prediction, prediction_thumb
+from smolmpy.link import arp as arp_module
+from smolmpy.link import header, header_thumb, prediction, prediction_thumb
 from test_header import test_a_checksum_of_zero_is_sent_as_ones  # noqa: F401
 
 ROUNDS = 2500

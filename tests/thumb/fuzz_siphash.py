@@ -3,7 +3,7 @@
 from array import array
 
 from differential import both, seeded
-from smolmpy.iface import siphash, siphash_thumb
+from smolmpy.core import siphash, siphash_thumb
 
 
 def portable(state, tweak):

@@ -5,10 +5,14 @@ The walk is that of tests/conformance/test_tcp_prediction.py; both connections a
 
 from differential import seed
 from harness import *
-from smolmpy.iface.prediction_thumb import predict
-from smolmpy.iface.schedule import wake
-from smolmpy.sockets import tcp_input, tcp_options, tcp_output, tcp_prediction, tcp_recovery
-from smolmpy.sockets import tcp_prediction_thumb as thumb
+from smolmpy.core.schedule import wake
+from smolmpy.link.prediction_thumb import predict
+from smolmpy.tcp import input as tcp_input
+from smolmpy.tcp import options as tcp_options
+from smolmpy.tcp import output as tcp_output
+from smolmpy.tcp import prediction as tcp_prediction
+from smolmpy.tcp import prediction_thumb as thumb
+from smolmpy.tcp import recovery as tcp_recovery
 from test_tcp_prediction import DATA, Walk, test_both_time_alike  # noqa: F401
 
 STEPS = 60

@@ -1,0 +1,1 @@
+"""What stands in for MicroPython's own modules."""

@@ -1,0 +1,1 @@
+"""Ethernet: frames, ARP and its neighbor cache, and the headers that are usual."""
