@@ -803,3 +803,34 @@ def test_a_port_that_somebody_has_is_not_taken_away():
     h.clear()
     h.inject(udp(5, 69, b"x", dst=LEASED))
     assert recv(s) == b"x"
+
+
+def test_4_1_a_field_of_options_may_end_without_a_mark():
+    h, c = client(probe=0)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    m = heard(h, REQUEST)
+    file = option(6, addr("10.1.1.1"))
+    sname = option(42, addr("10.1.1.2"))
+    h.inject(answer(m, ACK, options=option(52, b"\3"), file=file, sname=sname))
+    assert c.bound and c.dns == ["10.1.1.1"] and c.ntp == ["10.1.1.2"]
+
+
+def test_a_conflict_is_seen_whichever_slot_the_client_has():
+    h = Host(address=False, neighbor=False, sockets=40)
+    for _ in range(20):
+        h.add(UDPSocket(16, 16))
+    c = DHCPClient(h.iface, probe=1000)
+    h.inject(answer(heard(h, DISCOVER), OFFER))
+    h.inject(answer(heard(h, REQUEST), ACK))
+    h.clear()
+    h.inject(arp(2, LEASED, LEASED, tha=OUR_MAC))
+    heard(h, DECLINE)
+    assert not c.bound and c.conflicts == 1
+
+
+def test_a_link_that_is_looked_at_puts_nothing_off():
+    h, c = bound(probe=100, link=Cable(True))
+    h.advance(5000)
+    probes = [at for at, f in h.device.sent if Packet(f).kind == "arp"][:3]
+    assert probes[2] - probes[0] <= 400, probes
+    assert c.bound

@@ -375,3 +375,13 @@ def test_a_router_of_version_1_that_is_heard_at_time_0_is_heard():
     h.advance(10000)
     kinds = [Packet(f).payload[0] for _, f in h.device.sent]
     assert kinds and set(kinds) == {V1}, kinds
+
+
+def test_3_a_full_device_does_not_put_the_first_report_off():
+    h = Host()
+    h.device.refuse = EAGAIN
+    h.iface.join_group(GROUP)
+    h.run()
+    h.device.refuse = 0
+    h.advance(1)
+    assert told(h, V2).at <= 1

@@ -3,7 +3,7 @@
 from array import array
 
 from harness import *
-from smolmpy import UDPSocket
+from smolmpy import RawSocket, UDPSocket
 from smolmpy.link import prediction
 
 try:
@@ -198,3 +198,19 @@ def test_what_is_to_be_sent_is_sent_though_no_frame_waits():
     assert h.iface.poll(h.now) == 1
     h.expect("tcp", flags="S")
     assert device.calls == 0
+
+
+def test_a_raw_socket_that_is_gone_costs_nothing():
+    for predict in (prediction.predict, assembly):
+        if predict is None:
+            continue
+        h = Host()
+        view = h.iface._frame
+        frame = udp(5000, 7, b"data")
+        view[: len(frame)] = frame
+        s = RawSocket(64, 64, protocol=47)
+        for _ in range(3):
+            h.add(s)
+            assert predict(view, h.iface._st, len(frame)) == 0
+            h.iface.remove(s)
+            assert predict(view, h.iface._st, len(frame)) == (12 << 8) | 17

@@ -3,7 +3,7 @@
 from fuzz import Random
 from harness import *
 from service_frames import EPOCH
-from smolmpy import SNTPClient
+from smolmpy import SNTPClient, UDPSocket
 from test_sntp import RTC, SECOND, TODAY, answer, asked, client
 
 YEAR_2024 = 1704067200
@@ -345,3 +345,16 @@ def test_the_calendar_goes_on_between_two_answers():
                 assert c.datetime(fields)
                 assert fields[6] == now // 1000 % 60 and fields[5] == now // 60000 % 60
                 assert c.millis == now % 1000
+
+
+def test_others_that_are_heard_of_do_not_end_a_request():
+    h, c = client()
+    q = asked(h)
+    s = h.add(UDPSocket(64, 64))
+    s.send_to(b"x", "192.168.69.77", 9)
+    h.expect("arp", op=1, tpa="192.168.69.77")
+    h.inject(arp(2, spa="192.168.69.77"))  # everybody has a turn
+    h.expect("udp", dport=9)
+    h.expect_nothing()
+    h.inject(answer(q))
+    assert c.synced

@@ -129,3 +129,19 @@ def test_marks_without_agreement_change_nothing():
     p.send("AEC", 2, 1, b"y")
     p.expect("A", 1, 3)
     assert recv(s) == b"xy"
+
+
+def test_6_1_2_half_of_what_is_in_flight_remains_wherever_the_numbers_are():
+    if off() or lacks("congestion"):
+        return off() or lacks("congestion")
+    for key in (b"12345678", b"87654321", b"23456781", b"34567812"):
+        h, s = listener(Host(seed=key), tx=4000, ecn=True, congestion="reno")
+        p = Peer(h)
+        p.send("SEC", 0, mss=100)
+        p.expect("SAE", 0, 1)
+        p.send("A", 1, 1)
+        s.send(bytes(1000))
+        h.run()
+        h.clear()
+        p.send("AE", 1, 101)
+        assert s.stats()["ssthresh"] == s.stats()["cwnd"] == 450, s.stats()

@@ -297,3 +297,15 @@ def test_2883_4_a_duplicate_takes_its_place_from_the_text_too():
             assert len(r.sack) == n and r.sack[0] == (3, 8), r.sack
             assert len(r.data) == 500 - (12 if stamps else 0) - 4 - 8 * n
             assert len(r.payload) == 520
+
+
+def test_pieces_kept_by_default_grow_with_the_buffer():
+    for size, pieces in ((511, 2), (512, 4), (2048, 4), (2560, 5), (4096, 8), (20000, 32)):
+        h, p, s = established(rx=size, ack_delay=0)
+        for k in range(1, 35):
+            p.send("A", 1 + 2 * k, 1, b"x")
+        p.send("A", 1, 1, b"yy")
+        for k in range(1, 35):
+            p.send("A", 2 + 2 * k, 1, b"y")
+        # What follows a hole is there with it, as long as it was kept.
+        assert s.recv_queue == 2 + 2 * pieces, (size, s.recv_queue)

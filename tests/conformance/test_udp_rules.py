@@ -412,3 +412,30 @@ def test_buffers_may_be_the_callers():
     for packets in (0, -1, 4097, "4", None):
         raises(ValueError, "packets", UDPSocket, 16, 16, packets)
     UDPSocket(16, 16, 4096)
+
+
+def test_flush_of_one_leaves_the_turn_of_another():
+    h = Host(sockets=20)
+    sockets = [h.add(UDPSocket(64, 64)) for _ in range(18)]
+    for socket in sockets:
+        socket.send_to(b"x", PEER, 9)
+    for i in (17, 1, 16):
+        sockets[i].flush()
+    h.run()
+    assert len(h.device.sent) == 18
+
+
+def test_a_socket_that_was_closed_has_all_its_room_again():
+    h = Host()
+    s = h.add(UDPSocket(64, 64))
+    for _ in range(3):
+        s.bind(7)
+        assert s.send_to(bytes(64), PEER, 9) == 64
+        h.expect("udp", data=bytes(64))
+        h.inject(udp(5000, 7, bytes(64)))
+        assert recv(s) == bytes(64)
+        h.inject(udp(5000, 7, b"left"))
+        s.send_to(b"left", "192.168.69.77", 9)
+        s.close()
+        h.run()
+        h.clear()
