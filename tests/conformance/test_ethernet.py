@@ -200,3 +200,17 @@ def test_socket_table_is_bounded():
     raises(OSError, "", h.add, UDPSocket(64, 64))
     h.iface.remove(a)
     h.add(UDPSocket(64, 64))
+
+
+def test_a_source_that_is_nearly_ours_is_taken():
+    """On the long way too, which packets with options go."""
+    h = Host()
+    for bit in range(1, 48):
+        near = bytearray(OUR_MAC)
+        near[bit >> 3] ^= 1 << (bit & 7)
+        for options in (b"", b"\x01\x01\x01\x00"):
+            h.inject(echo(smac=bytes(near), options=options))
+            h.expect("icmp", type=0, dmac=bytes(near))
+    assert h.counter("eth_source") == 0
+    h.inject(echo(smac=OUR_MAC, options=b"\x01\x01\x01\x00"))
+    assert h.counter("eth_source") == 1
