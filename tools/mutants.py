@@ -21,7 +21,7 @@ import functools
 import random
 import time
 
-from tools import mutants_run, mutate
+from tools import layout, mutants_run, mutate
 from tools.common import ROOT, Missing, main, say
 
 SHARED = tuple(f"smolmpy/{part}" for part in ("core", "link", "ip", "iface", "sockets", "tcp"))
@@ -71,10 +71,11 @@ def draw(mutants, sample, seed):
     return [mutant for _, _, mutant in sorted(ordered)[: sample or None]]
 
 
-def held(texts):
-    """Where constants are set that several files set: {(path, line, column)}.
+def held(texts, words=()):
+    """Where constants are set that several files set, or `words` has: {(path, line, column)}.
 
-    tests/test_layout.py finds in the text where these disagree; a scenario need not.
+    tests/test_layout.py finds in the text where the former disagree, and where the latter, which
+    docs/layout.md describes, are not as that says; a scenario need not.
     """
     places = {}
     for path, text in texts.items():
@@ -82,7 +83,12 @@ def held(texts):
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 place = path, node.lineno, node.col_offset
                 places.setdefault(node.targets[0].id, []).append(place)
-    return {place for found in places.values() if len(found) > 1 for place in found}
+    return {
+        place
+        for name, found in places.items()
+        if len(found) > 1 or name in words
+        for place in found
+    }
 
 
 class Reach:
@@ -166,7 +172,8 @@ def hunt(scenarios, paths, sample, seed, progress=lambda text: None):
     texts = {path: scenarios.sources.text(path) for path in paths}
     everything = [m for path, text in texts.items() for m in mutate.mutants(path, text)]
     known = scenarios.sources.modules.values()
-    shared = held({path: text for path, text, _ in known if path.startswith(SHARED)})
+    of_stack = {path: text for path, text, _ in known if path.startswith(SHARED)}
+    shared = held(of_stack, layout.known_words())
     everything = [m for m in everything if (m.path, *m.statement) not in shared]
     chosen = []
     for mutant in draw(everything, 0, seed):

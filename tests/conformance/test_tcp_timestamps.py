@@ -239,3 +239,19 @@ def test_5_3_answers_to_empty_old_segments_are_limited():
     for _ in range(50):
         p.send("A", 1, 1, b"text", ts=(10, p.tsval))
         p.expect("A", 1, 1)
+
+
+def test_5_5_however_long_we_run_an_old_timestamp_is_old():
+    if off():
+        return off()
+    h, p, s = agreed(ts=1000, ack_delay=0)
+    recent = 1000
+    for _ in range(26):
+        h.t += 86400000
+        h.run()
+        recent = (recent + 86400000) & M32
+        p.send("A", 1, 1, ts=(recent, 0))
+    h.clear()
+    p.send("A", 1, 1, b"evil", ts=((recent - 1) & M32, 0))
+    p.expect("A", 1, 1)
+    assert recv(s) == EAGAIN

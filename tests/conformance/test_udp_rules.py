@@ -439,3 +439,16 @@ def test_a_socket_that_was_closed_has_all_its_room_again():
         s.close()
         h.run()
         h.clear()
+
+
+def test_what_was_there_last_is_not_found_by_ports_0_and_1():
+    h = Host()
+    s = h.add(UDPSocket(64, 64))
+    s.bind(7)
+    h.inject(udp(5000, 7, b"x"))
+    s.close()
+    h.iface.remove(s)
+    other = h.add(UDPSocket(64, 64))
+    other.bind(8)
+    h.inject(udp(0, 1, b"y"))
+    assert recv(other) == EAGAIN
