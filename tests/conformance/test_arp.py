@@ -445,3 +445,14 @@ def test_caller_errors():
     i = h.iface
     raises(ValueError, "addr", i.add_neighbor, "300.1.1.1", PEER_MAC)
     raises(ValueError, "mac", i.add_neighbor, PEER, "02-00-00")
+
+
+def test_our_address_in_anothers_mouth_is_a_conflict_however_near_his_is_to_ours():
+    h, _ = host()
+    for n, at in enumerate((0, 1, 2, 3, 4, 5)):
+        near = bytearray(OUR_MAC)
+        near[at] ^= 4
+        h.inject(arp(1, spa=OUR, tpa=PEER, sha=bytes(near), smac=PEER_MAC))
+        assert h.counter("arp_conflict") == n + 1
+    h.inject(arp(1, spa=OUR, tpa=PEER, sha=OUR_MAC, smac=PEER_MAC))
+    assert h.counter("arp_conflict") == 6

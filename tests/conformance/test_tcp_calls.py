@@ -343,3 +343,27 @@ def test_slices():
     for call in (s.recv_slice, s.send_slice):
         assert call(buf, -1) == -22
         raises(TypeError, "", call, 5, 5)
+
+
+def test_3_10_6_an_aborted_socket_keeps_what_was_chosen_and_nothing_else():
+    for nagle in (True, False):
+        h, p, s = established(nagle=nagle)
+        s.abort()
+        h.run()
+        h.clear()
+        assert s.nagle == nagle
+        s.listen(6969)
+        p = Peer(h)
+        p.send("S", 0, mss=1460)
+        p.expect("SA", 0, 1)
+        p.send("A", 1, 1)
+        check_state(s, "ESTABLISHED")
+        assert s.nagle == nagle
+        # Nagle's algorithm: a second small segment waits for the first.
+        s.send(b"a")
+        p.expect("A", 1, 1, b"a")
+        s.send(b"b")
+        if nagle:
+            h.expect_nothing()
+        else:
+            p.expect("A", 2, 1, b"b")

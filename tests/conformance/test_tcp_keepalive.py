@@ -176,3 +176,12 @@ def test_3_8_4_one_probe_however_short_the_user_timeout():
     p.send("A", 1, 1)
     h.advance(9000)
     check_state(s, "ESTABLISHED")
+
+
+def test_3_8_4_four_probes_without_answer_end_it():
+    h, p, s = established(keep_alive=10000)
+    h.advance(49000)
+    assert len(probes(h, p)) == 4
+    check_state(s, "ESTABLISHED")
+    h.advance(2000)
+    check_state(s, "CLOSED")

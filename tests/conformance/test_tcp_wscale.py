@@ -163,3 +163,16 @@ def test_other_options_of_its_length_are_no_window_scale():
     s.send(bytes(1000))
     p.expect("A", 1, 1, bytes(100))
     h.expect_nothing()
+
+
+def test_2_3_the_peers_windows_count_by_its_shift_from_the_handshake_on():
+    if lacks("window scaling"):
+        return lacks("window scaling")
+    for shift in range(6):
+        opts = {} if lacks("congestion") else {"congestion": "none"}
+        h, p, s = syn_received(tx=20000, syn={"mss": 100, "ws": shift}, **opts)
+        p.send("A", 1, 1, win=500)
+        s.send(bytes(19000))
+        h.run()
+        sent = sum([len(Packet(f, at).data) for at, f in h.device.sent])
+        assert sent == 500 << shift, (shift, sent)
