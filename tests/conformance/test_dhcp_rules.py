@@ -834,3 +834,16 @@ def test_a_link_that_is_looked_at_puts_nothing_off():
     probes = [at for at, f in h.device.sent if Packet(f).kind == "arp"][:3]
     assert probes[2] - probes[0] <= 400, probes
     assert c.bound
+
+
+def test_5227_2_1_1_probes_ask_for_the_lease_whatever_comes_between():
+    h, c = bound(probe=1000)
+    asked = []
+    for _ in range(60):
+        h.inject(udp(9, 9, b"other", src=GATEWAY, dst=EVERYBODY, dmac=BROADCAST_MAC))
+        h.advance(100)
+        asked += [Packet(f).tpa for _, f in h.device.sent if Packet(f).kind == "arp"]
+        h.clear()
+    assert len(asked) >= 3
+    for to in asked:
+        assert to == LEASED, asked
