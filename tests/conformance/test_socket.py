@@ -75,6 +75,7 @@ def test_getaddrinfo():
     assert socket.getaddrinfo("10.1.2.3", "80", 0, socket.SOCK_STREAM) == wanted
     assert socket.getaddrinfo("0.0.0.0", 1)[0][4] == ("0.0.0.0", 1)
     net.resolve = None
+    net.dns = []
     assert errno(socket.getaddrinfo, "name.test", 80) == -2
     net.resolve = lambda name: bytes((10, 1, 2, 3)) if name == "name.test" else None
     try:
