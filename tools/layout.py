@@ -78,36 +78,33 @@ def known_words(module=None):
 
 
 def _uses(text):
-    """How often each name is read in a module."""
-    counted = {}
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            counted[node.id] = counted.get(node.id, 0) + 1
-    return counted
+    """The names that are read in a module."""
+    nodes = ast.walk(ast.parse(text))
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
 def unused(text):
     """Private constants of a module that it does not use."""
-    counted = _uses(text)
-    return [name for name, _ in _LINE.findall(text) if name not in counted]
+    used = _uses(text)
+    return [name for name, _ in _LINE.findall(text) if name not in used]
 
 
 def written(text, known, guest=False):
     """The module with its block as it should be; ValueError where a name means something else."""
     own = dict(_LINE.findall(text))
     ours = {}  # those that the block has
-    counted = _uses(text)
+    used = _uses(text)
     for name, number in known.items():
         if name in own and int(own[name], 0) != int(number, 0):
             if not guest:
                 raise ValueError(f"{name} is {number} in docs/layout.md, not {own[name]}")
-        elif name in own or (name in counted and not guest):
+        elif name in own or (name in used and not guest):
             ours[name] = number
     body = _LINE.sub(lambda m: "\0" if m[1] in ours else m[0], text.replace(MARK + "\n", ""))
     block = ""
     last = None
     for name, number in ours.items():
-        if name in counted:
+        if name in used:
             # A line between those that have different prefixes: _T_, _F_, _C_, none.
             prefix = re.match(r"_[A-Z]_|_E(?=[A-Z]+$)|_", name)[0]
             block += "\n" if last not in (None, prefix) else ""
@@ -116,7 +113,10 @@ def written(text, known, guest=False):
     if not block:
         return body.replace("\0", "")
     if "\0" not in body:
-        at = _IMPORTS.search(body).end()
+        imports = _IMPORTS.search(body)
+        if not imports:
+            raise ValueError(f"{', '.join(ours)}: 'from micropython import const' is missing")
+        at = imports.end()
         body = body[:at] + "\0" + body[at:]
     before, _, after = body.partition("\0")
     after = after.replace("\0", "").lstrip("\n")

@@ -12,7 +12,8 @@ from micropython import const
 from ..wire.address import format_mac, local_mac, parse_mac
 
 _POLL = const(3)  # MicroPython's MP_STREAM_POLL
-# Words of the driver's state.
+
+# Of docs/layout.md: 'make format' writes these.
 _WAITING = const(1)
 _RX_FRAMES = const(13)
 

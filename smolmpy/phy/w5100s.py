@@ -33,12 +33,9 @@ _MF = const(0x40)
 _MMBLK = const(0x20)
 _IPV6BLK = const(0x10)
 
-# Words of the W5500's state, and its box.
-
 # Of docs/layout.md: 'make format' writes these.
 _RX_ROOM = const(2)
 _TX_ROOM = const(3)
-
 _READ_AT = const(25)
 _WRITE_AT = const(26)
 _HEAD = const(14)

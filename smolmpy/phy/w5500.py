@@ -68,45 +68,6 @@ _MFEN = const(0x80)
 _MMB = const(0x20)
 _MIP6B = const(0x10)
 
-# The box: the bytes of SPI frames. Each begins with 3 of address and control.
-_CLEAR = const(0)  # to Sn_IR
-_GIVEN = const(4)  # to Sn_RX_RD
-_RECV_AT = const(9)  # to Sn_CR and Sn_IR
-_HEAD = const(14)  # the length of a frame, read
-_RX_AT = const(19)
-_TAKEN = const(24)  # to Sn_TX_WR
-_SEND_AT = const(29)  # to Sn_CR
-_TX_AT = const(33)
-_REGS = const(36)  # the burst over Sn_MR to Sn_RX_WR
-_BURST = const(47)
-_BRIEF = const(7)
-_BOX = const(83)
-_AT_MR = const(39)
-_AT_IR = const(41)
-_AT_SR = const(42)
-_AT_TX_WR = const(75)
-_AT_RSR = const(77)
-_AT_RX_RD = const(79)
-_AT_RX_WR = const(81)
-
-# How often a register is read before a wait is given up: two maximal frames on a line of
-# 10 Mbit/s take 130 reads at 20 MHz, without what the host spends.
-_TRIES = const(150)
-# ms after which the end of the last frame is waited for no longer, on a slow bus; it takes 1.2 ms.
-_SOON = const(3)
-# ms after which a frame that has not left never will.
-_STALL = const(50)
-# ms after which the chip is looked at although its interrupt pin is idle.
-_LOOK = const(990)
-# Received bytes that are given back to the chip at once.
-_KEPT = const(4096)
-
-_MIN = const(60)
-_TAGGED = const(1518)
-_TIME = const(0x1FFFFFFF)
-
-# The state: an array('I'), whose first words are SPIChip's.
-
 # Of docs/layout.md: 'make format' writes these.
 _CALL = const(0)
 _WAITING = const(1)
@@ -127,15 +88,30 @@ _TX_FRAMES = const(16)
 _TX_STALLS = const(17)
 _TOLD = const(22)
 _QUIET = const(23)
-
-_HELD = const(24)  # read, and not yet given back
+_HELD = const(24)
 _READ_AT = const(25)
 _WRITE_AT = const(26)
-_SENT = const(27)  # SENDOK is set, and has been seen
-_MODE = const(28)  # what Sn_MR should be
-# What differs between chips: their memory each way; where an SPI frame has the address; what of a
-# position in a ring is address, the last position at which a frame can not reach the end of the
-# ring, and what the address' high byte has besides in each ring.
+_SENT = const(27)
+_MODE = const(28)
+_CLEAR = const(0)
+_GIVEN = const(4)
+_RECV_AT = const(9)
+_HEAD = const(14)
+_RX_AT = const(19)
+_TAKEN = const(24)
+_SEND_AT = const(29)
+_TX_AT = const(33)
+_REGS = const(36)
+_AT_MR = const(39)
+_AT_IR = const(41)
+_AT_SR = const(42)
+_AT_TX_WR = const(75)
+_AT_RSR = const(77)
+_AT_RX_RD = const(79)
+_AT_RX_WR = const(81)
+_BOX = const(83)
+_BURST = const(47)
+_BRIEF = const(7)
 _SIZE = const(29)
 _ADDRESS = const(30)
 _MASK = const(31)
@@ -144,6 +120,22 @@ _LAST_TX = const(33)
 _RX_HIGH = const(34)
 _TX_HIGH = const(35)
 _WORDS = const(36)
+
+# How often a register is read before a wait is given up: two maximal frames on a line of
+# 10 Mbit/s take 130 reads at 20 MHz, without what the host spends.
+_TRIES = const(150)
+# ms after which the end of the last frame is waited for no longer, on a slow bus; it takes 1.2 ms.
+_SOON = const(3)
+# ms after which a frame that has not left never will.
+_STALL = const(50)
+# ms after which the chip is looked at although its interrupt pin is idle.
+_LOOK = const(990)
+# Received bytes that are given back to the chip at once.
+_KEPT = const(4096)
+
+_MIN = const(60)
+_TAGGED = const(1518)
+_TIME = const(0x1FFFFFFF)
 
 _EIO = const(5)
 _EAGAIN = const(11)

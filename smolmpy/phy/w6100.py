@@ -58,7 +58,7 @@ _MACRAW = const(7)  # the W5500 has 4
 _RINGS = const(37)
 _EVENTS = const(20)
 
-# The W5500's state, its box, and what it asks for one register by.
+# Of docs/layout.md: 'make format' writes these.
 _MODE = const(28)
 _RECV_AT = const(9)
 _AT_MR = const(39)
@@ -66,8 +66,9 @@ _AT_IR = const(41)
 _AT_SR = const(42)
 _AT_TX_WR = const(75)
 _AT_RSR = const(77)
-_FEW = const(5)
 _BRIEF = const(7)
+
+_FEW = const(5)  # bytes of what asks for one register, or two
 
 
 class W6100(W5500):
