@@ -157,8 +157,14 @@ def test_the_list_of_those_that_mean_the_same():
     ):
         with pytest.raises(Missing):
             mutants.read_equivalent(bad)
+
+
+def test_what_is_listed_is_there_to_be_changed():
     known = mutants.read_equivalent(mutants.EQUIVALENT.read_text())
     assert all(len(reason) > 10 for reason in known.values())
+    for path in {key[0] for key in known}:
+        there = {m.key for m in mutate.mutants(path, (ROOT / path).read_text())}
+        assert not [key for key in known if key[0] == path and key not in there]
 
 
 def test_a_sample_is_drawn_by_its_seed_and_from_each_statement_first():
